@@ -1,0 +1,238 @@
+"""What can be configured: one frozen model per section of the TOML file (docs/operations.md lists them)."""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+PositiveInt = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(ge=0)]
+RightName = Literal["find", "retrieve", "phi", "store", "share", "administer"]
+
+
+AE_TITLE_CHARACTERS = 16
+
+
+def _ae_title(value: str) -> str:
+    """PS3.5 6.2, VR AE: 1 to 16 characters of the default repertoire, no backslash, not only spaces."""
+    stripped = value.strip(" ")
+    well_formed = stripped.isascii() and stripped.isprintable() and "\\" not in stripped
+    if not (well_formed and 1 <= len(stripped) <= AE_TITLE_CHARACTERS):
+        raise ValueError("an AE title has 1 to 16 printable ASCII characters and no backslash")
+    return stripped
+
+
+def _network(value: str) -> str:
+    ipaddress.ip_network(value, strict=False)
+    return value
+
+
+AETitle = Annotated[str, AfterValidator(_ae_title)]
+Network = Annotated[str, AfterValidator(_network)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Gateway(Section):
+    home: Path = Path("var")
+    facility: str = "Demo Hospital"
+    name: str = "gateway-1"  # this gateway among several on one catalog; names its cache and its leases
+    site: str = "east"  # nodes of the same site are read first
+
+
+class AssertionSet(Section):
+    """What is asserted about a caller; the issuer of an assertion made here is this gateway."""
+
+    user: str | None = None
+    department: str | None = None
+    institution: str | None = None
+    role: str | None = None
+    purpose: str | None = None
+
+
+class Peer(Section):
+    """A DICOM device or a family of them; the first entry that matches title and address decides."""
+
+    ae_title: AETitle
+    addresses: tuple[Network, ...] = ("127.0.0.1/32",)
+    assertions: AssertionSet = AssertionSet()
+    may: frozenset[RightName] = frozenset()
+    allow_phi_by_address: bool = False
+
+
+class Destination(Section):
+    host: str
+    port: Port
+
+
+class Dicom(Section):
+    ae_title: AETitle = "DGIS"
+    host: str = "127.0.0.1"
+    port: Port = 11112
+    peers: tuple[Peer, ...] = (
+        Peer(
+            ae_title="HOSPITAL*",
+            assertions=AssertionSet(user="pacs", department="Radiology", institution="Demo Hospital"),
+            may=frozenset({"store", "find", "retrieve", "phi"}),
+        ),
+        Peer(
+            ae_title="RESEARCH*",
+            assertions=AssertionSet(
+                user="researcher", department="Informatics", institution="Elsewhere University"
+            ),
+            may=frozenset({"find", "retrieve"}),
+        ),
+    )
+    destinations: dict[str, Destination] = {
+        "HOSPITAL_WS": Destination(host="127.0.0.1", port=11113),
+        "RESEARCH_WS": Destination(host="127.0.0.1", port=11114),
+    }
+    max_associations: PositiveInt = 100
+    max_pdu_bytes: Annotated[int, Field(ge=4096, le=1 << 20)] = 131072
+    idle_seconds: Seconds = 60.0  # silence on an association before it is aborted
+    minimum_bytes_per_second: PositiveInt = 1024  # a slower sender is cut off
+
+    @model_validator(mode="after")
+    def _phi_by_address_is_loopback_only(self) -> Self:
+        for peer in self.peers:
+            networks = [ipaddress.ip_network(text, strict=False) for text in peer.addresses]
+            local = all(network.is_loopback for network in networks)
+            if "phi" in peer.may and not local and not peer.allow_phi_by_address:
+                raise ValueError(
+                    f"peer {peer.ae_title}: an AE title and an address alone release identifying data only on "
+                    "loopback; write allow_phi_by_address = true to accept that, or use TLS"
+                )
+        return self
+
+
+class Web(Section):
+    host: str = "127.0.0.1"
+    port: Port = 8042
+
+
+class CatalogDatabase(Section):
+    url: str = "sqlite"
+
+
+class Publish(Section):
+    stable_age_seconds: Seconds = 60.0
+    after_release_seconds: Seconds = 5.0
+    part_bytes: PositiveInt = 64 << 20
+    workers: Annotated[int, Field(ge=0)] = 0  # packing processes; 0: as many as the machine has cores
+    grant_by: tuple[Literal["user", "department", "institution", "role"], ...] = ("department", "institution")
+    lease_seconds: PositiveInt = 120
+    interval_seconds: Annotated[float, Field(gt=0)] = 1.0
+
+
+class Placement(Section):
+    copies: PositiveInt = 3
+    write_quorum: PositiveInt = 2
+    sites: Annotated[int, Field(ge=1)] = 1
+
+    @model_validator(mode="after")
+    def _quorum_fits(self) -> Self:
+        if self.write_quorum > self.copies:
+            raise ValueError("write_quorum cannot exceed copies")
+        return self
+
+
+class FolderNode(Section):
+    kind: Literal["folder"] = "folder"
+    name: str
+    site: str = "east"
+    path: Path
+    sealed_path: Path | None = None  # where sealed companions lie; absent: beside the node, "-sealed" added
+
+
+class S3Node(Section):
+    kind: Literal["s3"]
+    name: str
+    site: str = "east"
+    endpoint: str
+    region: str = "us-east-1"
+    bucket: str
+    prefix: str = ""
+    access_key: str
+    secret_key: SecretStr | None = None
+    secret_key_file: Path | None = None
+    sealed_bucket: str
+    sealed_access_key: str | None = None  # absent: the same credentials (then the operator accepts that)
+    sealed_secret_key: SecretStr | None = None
+    sealed_secret_key_file: Path | None = None
+    conditional_put: bool = False  # the server honours If-None-Match on PUT
+    ca_file: Path | None = None
+
+
+NodeEntry = Annotated[FolderNode | S3Node, Field(discriminator="kind")]
+
+
+class Cache(Section):
+    max_bytes: PositiveInt = 10 << 30
+    free_floor_bytes: Annotated[int, Field(ge=0)] = 256 << 20  # images are refused before the disk is full
+
+
+class Keys(Section):
+    site_secret_file: Path | None = None
+    key_encryption_key_file: Path | None = None
+    stores: tuple[Path, ...] = ()
+
+
+class Cli(Section):
+    assertions: AssertionSet | None = None
+
+
+class DeidProfile(Section):
+    profile: Literal["basic"] = "basic"
+    options: tuple[str, ...] = ("modified-dates",)
+    rules_file: Path | None = None  # a site's own verdict rules, read before the built-in ones
+
+
+class GrantEntry(Section):
+    """A standing grant written by the operator; an empty `who` means every admitted caller."""
+
+    who: AssertionSet = AssertionSet()
+    may: frozenset[RightName]
+    effect: Literal["allow", "deny"] = "allow"
+    facility: str | None = None
+
+
+class Log(Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+
+
+class Configuration(BaseSettings):
+    """The whole effective configuration; dgis/settings.py says where its values come from."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True)
+
+    gateway: Gateway = Gateway()
+    dicom: Dicom = Dicom()
+    web: Web = Web()
+    catalog: CatalogDatabase = CatalogDatabase()
+    publish: Publish = Publish()
+    placement: Placement = Placement()
+    nodes: tuple[NodeEntry, ...] = ()
+    cache: Cache = Cache()
+    keys: Keys = Keys()
+    cli: Cli = Cli()
+    deid: DeidProfile = DeidProfile()
+    grants: tuple[GrantEntry, ...] = (GrantEntry(may=frozenset({"find", "retrieve"})),)
+    log: Log = Log()
+    failpoints: str = ""  # tests only: dgis/failpoints.py
+
+    @model_validator(mode="after")
+    def _nodes_carry_the_placement(self) -> Self:
+        names = [node.name for node in self.nodes]
+        if len(set(names)) != len(names):
+            raise ValueError("two nodes have the same name")
+        if self.nodes and len(self.nodes) < self.placement.copies:
+            raise ValueError(
+                f"placement.copies is {self.placement.copies} but only {len(self.nodes)} nodes are configured"
+            )
+        return self
