@@ -1,0 +1,52 @@
+import zlib
+
+from deid.elements import Buffer
+
+# PS3.5 A.5 and the deflated forms of referenced pixel syntaxes: the whole data set is one raw deflate stream.
+DEFLATED_SYNTAXES = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
+DEFAULT_LIMIT_BYTES = 1 << 30
+_STEP_BYTES = 1 << 20
+
+
+class InflateError(ValueError):
+    """A stream that is damaged, cut, or larger than allowed; the message holds sizes only."""
+
+
+def is_deflated(transfer_syntax_uid: str) -> bool:
+    """Whether data sets of the transfer syntax are deflated as a whole."""
+    return transfer_syntax_uid in DEFLATED_SYNTAXES
+
+
+def inflate_bounded(stream: Buffer, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> bytes:
+    """Inflate a deflated data set; at most `limit_bytes` are ever held. Bytes after the stream are left out.
+
+    Raises:
+        InflateError: the stream is damaged or cut, or inflates beyond `limit_bytes`.
+    """
+    inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        with memoryview(stream) as view:
+            for start in range(0, len(view), _STEP_BYTES):
+                rest: bytes | memoryview = view[start : start + _STEP_BYTES]
+                while rest and not inflater.eof:
+                    piece = inflater.decompress(rest, _STEP_BYTES)
+                    rest = inflater.unconsumed_tail
+                    size += len(piece)
+                    if size > limit_bytes:
+                        raise InflateError(f"inflates beyond {limit_bytes} bytes")
+                    pieces.append(piece)
+                if inflater.eof:
+                    break
+            # A full output step with no input left may hide more output behind it.
+            while not inflater.eof and (piece := inflater.decompress(b"", _STEP_BYTES)):
+                size += len(piece)
+                if size > limit_bytes:
+                    raise InflateError(f"inflates beyond {limit_bytes} bytes")
+                pieces.append(piece)
+    except zlib.error as error:
+        raise InflateError("damaged deflate stream") from error
+    if not inflater.eof:
+        raise InflateError("deflate stream without end")
+    return b"".join(pieces)
