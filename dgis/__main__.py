@@ -1,0 +1,3 @@
+from dgis.cli.main import run
+
+run()

@@ -1,0 +1,82 @@
+"""`dgis serve`: the gateway, as one supervised family of processes or as a single role."""
+
+import os
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.panel import Panel
+
+from dgis import settings
+from dgis.cli.common import Config, Home, console, fail, load_configuration
+from dgis.configuration import Configuration, Peer
+from dgis.supervisor import Supervisor
+
+
+_QUERY = "-S -k QueryRetrieveLevel=STUDY -k PatientName -k StudyInstanceUID"
+
+
+class Role(StrEnum):
+    """Which part of the gateway this process is."""
+
+    ALL = "all"
+    DICOM = "dicom"
+    WORKER = "worker"
+
+
+def serve(
+    home: Home = None,
+    config: Config = None,
+    role: Annotated[Role, typer.Option(help="Run one part alone; several of each may run.")] = Role.ALL,
+) -> None:
+    """Run the gateway until SIGTERM; drains and stops within 10 seconds."""
+    os.umask(0o077)  # what is written under the home is nobody else's to read
+    configuration = load_configuration(home, config, role.value)
+    if role is Role.ALL:
+        arguments = ["--home", str(configuration.gateway.home)]
+        arguments += ["--config", str(config.absolute())] if config else []
+        supervisor = Supervisor([Role.DICOM.value, Role.WORKER.value], arguments)
+        raise typer.Exit(supervisor.run(lambda listens: _announce(configuration, listens)))
+    # The supervisor itself stays small: only a role's process loads what the role needs.
+    from dgis import app  # noqa: PLC0415
+
+    runner = {Role.DICOM: app.run_door, Role.WORKER: app.run_worker}[role]
+    try:
+        runner(configuration, settings.ready_descriptor())
+    except app.StartError as error:
+        fail(str(error))
+
+
+def _announce(configuration: Configuration, listens: dict[str, object]) -> None:
+    address = str(listens.get("dicom", ""))
+    host, _, port = address.rpartition(":")
+    title = configuration.dicom.ae_title
+    lines = [
+        f"DICOM   {title} on {address}",
+        f"home    {configuration.gateway.home}",
+        f"nodes   {', '.join(f'{node.name} ({node.kind}, {node.site})' for node in configuration.nodes)}",
+        "",
+        *_who_may(configuration),
+        "",
+        "try (dcmtk):",
+        f"  echoscu  -aet HOSPITAL_1 -aec {title} {host} {port}",
+        f"  storescu -aet HOSPITAL_1 -aec {title} +sd +r {host} {port} FOLDER",
+        f"  findscu  -aet HOSPITAL_1 -aec {title} {_QUERY} {host} {port}",
+        f"  findscu  -aet RESEARCH_1 -aec {title} {_QUERY} {host} {port}",
+        f"  dgis status --home {configuration.gateway.home}",
+    ]
+    console.print(Panel("\n".join(lines), title="DGIS is ready", expand=False), markup=False)
+
+
+def _who_may(configuration: Configuration) -> list[str]:
+    lines = [_peer_line(peer) for peer in configuration.dicom.peers]
+    if configuration.dicom.host.startswith("127.") or configuration.dicom.host == "::1":
+        lines.append("LOOPBACK ONLY: no other machine can connect (dicom.host).")
+    if "peers" not in configuration.dicom.model_fields_set:
+        lines.append("SAMPLE PEERS: write your own [[dicom.peers]] before real images come in.")
+    return lines
+
+
+def _peer_line(peer: Peer) -> str:
+    rights = ", ".join(sorted(peer.may)) or "nothing"
+    return f"peer    {peer.ae_title} from {', '.join(peer.addresses)}: may {rights}"

@@ -1,0 +1,132 @@
+"""`dgis serve --role all`: one child process a role, restarted when it dies, stopped together within 10 s."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from dgis import settings
+
+_log = structlog.get_logger(__name__)
+
+STOP_SECONDS = 10.0  # docs/operations.md promises it; the doors get most of it to finish what is running
+_RESTART_SECONDS = (0.2, 1.0, 5.0)  # after the first, the second, and every later death in a row
+_STEADY_SECONDS = 60.0  # a child that lived this long starts over at the first delay
+_READY_SECONDS = 60.0
+
+
+@dataclass
+class Child:
+    """One supervised process and the read end of the pipe on which it says that it is ready."""
+
+    role: str
+    command: list[str]
+    process: subprocess.Popen[bytes] | None = None
+    started_s: float = 0.0
+    deaths: int = 0
+    ready: threading.Event = field(default_factory=threading.Event)
+    listens: dict[str, object] = field(default_factory=dict)
+
+
+class Supervisor:
+    """Runs the roles and keeps them running until `stop`."""
+
+    def __init__(self, roles: list[str], arguments: list[str]) -> None:
+        self._children = [
+            Child(role, [sys.executable, "-m", "dgis", "serve", *arguments, "--role", role]) for role in roles
+        ]
+        self._stopping = threading.Event()
+
+    def run(self, on_ready: Callable[[dict[str, object]], None]) -> int:
+        """Start every child, call `on_ready` once with what they listen on, and return when stopped.
+
+        Returns:
+            0 after a clean stop; 1 when a child never became ready.
+        """
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, lambda *_: self._stopping.set())
+        for child in self._children:
+            self._start(child)
+        code = self._watch(on_ready)
+        self._stop_all()
+        return code
+
+    def _watch(self, on_ready: Callable[[dict[str, object]], None]) -> int:
+        announced = False
+        deadline = time.monotonic() + _READY_SECONDS
+        while not self._stopping.wait(0.1):
+            for child in self._children:
+                process = child.process
+                if process is not None and process.poll() is not None:
+                    if not announced:
+                        return 1  # it said why on standard error: a restart would only say it again
+                    self._restart(child, process.returncode)
+            if not announced and all(child.ready.is_set() for child in self._children):
+                announced = True
+                on_ready({key: value for child in self._children for key, value in child.listens.items()})
+            if not announced and time.monotonic() > deadline:
+                _log.error("not_ready", roles=[c.role for c in self._children if not c.ready.is_set()])
+                return 1
+        return 0
+
+    def _start(self, child: Child) -> None:
+        read_end, write_end = os.pipe()
+        child.started_s = time.monotonic()
+        child.process = subprocess.Popen(  # noqa: S603 (our own interpreter and module, no shell)
+            child.command,
+            env=settings.child_environment(write_end),
+            pass_fds=(write_end,),
+            start_new_session=True,  # a Ctrl-C reaches the supervisor alone, which then stops them in order
+        )
+        os.close(write_end)
+        threading.Thread(target=_await_ready, args=(child, read_end), daemon=True).start()
+
+    def _restart(self, child: Child, code: int) -> None:
+        lived = time.monotonic() - child.started_s
+        child.deaths = 0 if lived > _STEADY_SECONDS else child.deaths + 1
+        delay = _RESTART_SECONDS[min(child.deaths, len(_RESTART_SECONDS) - 1)]
+        _log.error("child_died", child=child.role, code=code, restart_in_seconds=delay)
+        child.process = None
+        if not self._stopping.wait(delay):
+            self._start(child)
+
+    def _stop_all(self) -> None:
+        deadline = time.monotonic() + STOP_SECONDS
+        running = [child.process for child in self._children if child.process is not None]
+        for process in running:
+            process.terminate()
+        for process in running:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _log.error("killed_after_deadline", pid=process.pid)
+                process.kill()
+                process.wait()
+
+
+def say_ready(descriptor: int | None, listens: dict[str, object], run_directory: Path, role: str) -> None:
+    """Tell the supervisor, and whoever reads `<home>/run/ROLE.json`, what this process listens on."""
+    run_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    text = json.dumps({"pid": os.getpid(), **listens})
+    temporary = run_directory / f".{role}.{os.getpid()}"
+    temporary.write_text(text)
+    temporary.rename(run_directory / f"{role}.json")
+    if descriptor is not None:
+        os.write(descriptor, text.encode())
+        os.close(descriptor)
+
+
+def _await_ready(child: Child, read_end: int) -> None:
+    with os.fdopen(read_end, "rb") as pipe:
+        said = pipe.read()
+    if said:
+        child.listens = {key: value for key, value in json.loads(said).items() if key != "pid"}
+        child.ready.set()
