@@ -1,6 +1,7 @@
 import pytest
 
 from tests.corpus import require_corpus
+from tests.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures, found by name
 
 
 @pytest.fixture(scope="session")
