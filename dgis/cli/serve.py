@@ -12,7 +12,6 @@ from dgis.cli.common import Config, Home, console, fail, load_configuration
 from dgis.configuration import Configuration, Peer
 from dgis.supervisor import Supervisor
 
-
 _QUERY = "-S -k QueryRetrieveLevel=STUDY -k PatientName -k StudyInstanceUID"
 
 
