@@ -1,4 +1,4 @@
-"""AE title and address -> caller: the paper's way for devices that can say nothing better about themselves."""
+"""AE title and address -> caller: for devices that can say nothing better about themselves."""
 
 import ipaddress
 from collections.abc import Sequence
