@@ -1,0 +1,87 @@
+"""The worker's side of the restore socket: the only way an original leaves the process with the keys."""
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import structlog
+
+from dgis.restorer import protocol
+from dgis.restorer.client import NotRestored, Restored
+from dgis.restorer.protocol import Request, RestorerGone
+
+_log = structlog.get_logger(__name__)
+
+Restore = Callable[[Request], Iterator[Restored | NotRestored]]
+
+_PEER_SECONDS = 300.0  # a door that takes nothing for this long has gone
+_BACKLOG = 64
+
+
+class RestoreServer:
+    """Listens on a Unix socket and answers each connection in a thread of its own."""
+
+    def __init__(self, socket_path: Path, restore: Restore) -> None:
+        self._path = socket_path
+        self._restore = restore
+        self._stopping = threading.Event()
+        self._listener = self._listen()
+        self._thread = threading.Thread(target=self._accept_loop, name="restore-accept", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no further request; those under way end with the process."""
+        self._stopping.set()
+        self._listener.shutdown(socket.SHUT_RDWR)  # wakes the accept
+        self._thread.join()
+        self._listener.close()
+        self._path.unlink(missing_ok=True)
+
+    def _listen(self) -> socket.socket:
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        temporary.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        before = os.umask(0o177)
+        try:
+            listener.bind(str(temporary))
+        finally:
+            os.umask(before)
+        listener.listen(_BACKLOG)
+        temporary.rename(self._path)  # a worker that starts anew takes over from one that died
+        return listener
+
+    def _accept_loop(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:  # `stop` shut the listener down
+                return
+            connection.settimeout(_PEER_SECONDS)
+            threading.Thread(target=self._serve, args=(connection,), name="restore", daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                while (request := protocol.receive_request(connection)) is not None:
+                    self._answer(connection, request)
+            except (OSError, ValueError, RestorerGone) as error:
+                _log.warning("restore_connection_ended", error=type(error).__name__)
+            except Exception:  # noqa: BLE001 (one request must not end the service for the others)
+                _log.exception("restore_failed")
+
+    def _answer(self, connection: socket.socket, request: Request) -> None:
+        for answer in self._restore(request):
+            if isinstance(answer, NotRestored):
+                words = answer.reason.encode()
+                protocol.send_answer_head(connection, protocol.REFUSED, len(words))
+                connection.sendall(words)
+                continue
+            protocol.send_answer_head(connection, protocol.RESTORED, answer.length)
+            for chunk in answer.chunks:
+                connection.sendall(chunk)

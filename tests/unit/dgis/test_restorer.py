@@ -1,0 +1,92 @@
+import socket
+import stat
+
+import pytest
+
+from dgis.restorer import protocol
+from dgis.restorer.client import NotRestored, RestoreClient, Restored
+from dgis.restorer.protocol import RestorerGone
+from dgis.restorer.server import RestoreServer
+from storage_nodes.names import RecordKey
+
+KEY = RecordKey("2.25.1.part")
+
+
+@pytest.fixture
+def serve(tmp_path):
+    servers = []
+
+    def start(restore):
+        server = RestoreServer(tmp_path / "run" / "restore.sock", restore)
+        server.start()
+        servers.append(server)
+        return RestoreClient(tmp_path / "run" / "restore.sock")
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+def big_and_refused(request):
+    for position in request.positions:
+        if position == 1:
+            yield NotRestored("its key was shredded")
+        else:
+            body = bytes([position]) * 3_000_000
+            yield Restored(len(body), iter([memoryview(body[:7]), memoryview(body[7:])]))
+
+
+def test_answers_come_whole_and_in_order(serve):
+    answers = serve(big_and_refused).restore(KEY, [2, 1, 0])
+    got = [
+        answer.reason if isinstance(answer, NotRestored) else b"".join(answer.chunks) for answer in answers
+    ]
+    assert got == [b"\x02" * 3_000_000, "its key was shredded", b"\0" * 3_000_000]
+
+
+def test_an_answer_that_is_not_read_is_skipped(serve):
+    answers = list(serve(big_and_refused).restore(KEY, [5, 1]))
+    assert isinstance(answers[0], Restored)
+    assert answers[1] == NotRestored("its key was shredded")
+
+
+def test_no_worker_is_said_in_words(tmp_path):
+    with pytest.raises(RestorerGone, match="is a worker running"):
+        next(RestoreClient(tmp_path / "nobody").restore(KEY, [0]))
+
+
+def test_a_worker_that_dies_half_way_is_noticed_and_others_are_still_served(serve):
+    def restore(request):
+        if request.positions == (9,):
+            raise RuntimeError("patient data in here must not matter")
+        yield from big_and_refused(request)
+
+    client = serve(restore)
+    with pytest.raises(RestorerGone):
+        next(client.restore(KEY, [9]))
+    assert isinstance(next(client.restore(KEY, [1])), NotRestored)
+
+
+def test_only_the_owner_may_connect(serve, tmp_path):
+    serve(big_and_refused)
+    assert stat.S_IMODE((tmp_path / "run" / "restore.sock").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("sent", [b"\xff\xff\xff\xff", b"\0\0\0\x02{}", b"\0\0\0\x01x", b"\0\0"])
+def test_nonsense_on_the_socket_ends_that_connection_only(serve, tmp_path, sent):
+    client = serve(big_and_refused)
+    with socket.socket(socket.AF_UNIX) as raw:
+        raw.connect(str(tmp_path / "run" / "restore.sock"))
+        raw.sendall(sent)
+        raw.shutdown(socket.SHUT_WR)
+        assert raw.recv(1) == b""
+    assert isinstance(next(client.restore(KEY, [1])), NotRestored)
+
+
+def test_positions_are_whole_numbers():
+    left, right = socket.socketpair()
+    with left, right:
+        body = b'{"record_key": "a", "positions": ["x"]}'
+        left.sendall(len(body).to_bytes(4, "big") + body)
+        with pytest.raises(ValueError, match="whole numbers"):
+            protocol.receive_request(right)
