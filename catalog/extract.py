@@ -1,0 +1,166 @@
+"""Header bytes to the rows of all four levels, decoded; one code for originals and de-identified ones."""
+
+import json
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from catalog import text
+from catalog.attributes import ATTRIBUTES, STORED, Attribute, Kind
+from catalog.charset import Encodings, decode, encodings_of
+from catalog.query import Level
+from catalog.tables import folded_columns
+from deid.elements import Buffer, WalkError, detect_encoding, elements, encoding_of
+
+Row = dict[str, str | int | None]
+
+MAX_VALUE_BYTES = 4096
+"""Bytes of a value that are looked at; the longest wanted attribute that is matched has 194 characters."""
+
+MAX_VALUES = 32
+"""Values kept of a multi-valued attribute."""
+
+_SPECIFIC_CHARACTER_SET = 0x00080005
+_US_BYTES = 2
+_IS_LIMIT = 2**31  # PS3.5 6.2: an integer string lies in -2^31 .. 2^31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What one header says, as column values of the four tables; every column is there."""
+
+    patient: Row = field(repr=False)
+    study: Row = field(repr=False)
+    series: Row = field(repr=False)
+    image: Row = field(repr=False)
+
+    def row(self, level: Level) -> Row:
+        """Return the column values of one level."""
+        return (self.patient, self.study, self.series, self.image)[level.depth]
+
+    @property
+    def study_instance_uid(self) -> str:
+        """Study Instance UID, "" where the header has none."""
+        return str(self.study["study_instance_uid"])
+
+    @property
+    def series_instance_uid(self) -> str:
+        """Series Instance UID, "" where the header has none."""
+        return str(self.series["series_instance_uid"])
+
+    @property
+    def sop_instance_uid(self) -> str:
+        """SOP Instance UID, "" where the header has none."""
+        return str(self.image["sop_instance_uid"])
+
+    @property
+    def sop_class_uid(self) -> str:
+        """SOP Class UID, "" where the header has none."""
+        return str(self.image["sop_class_uid"])
+
+
+Reader = Callable[[str], str | int | None]
+
+
+def _first(value: str) -> str:
+    return value.split("\\", 1)[0]
+
+
+def _integer(value: str) -> int | None:
+    with suppress(ValueError):
+        number = int(_first(value).strip(" \0"))
+        if -_IS_LIMIT <= number < _IS_LIMIT:
+            return number
+    return None
+
+
+def _several(value: str) -> str:
+    parts = [text.clean(part) for part in value.split("\\", MAX_VALUES)[:MAX_VALUES]]
+    return json.dumps(parts, ensure_ascii=False) if any(parts) else ""
+
+
+def _reader(attribute: Attribute) -> Reader:
+    if attribute.number:
+        return _integer
+    if attribute.multiple:
+        return _several
+    if attribute.kind is Kind.DATE:
+        return lambda value: text.date(_first(value))
+    if attribute.kind is Kind.TIME:
+        return lambda value: text.time(_first(value))
+    if attribute.vr == "LT":
+        return text.prose
+    if attribute.vr in {"LO", "SH"}:
+        return text.clean  # a stray backslash in a description is kept, not cut at
+    return lambda value: text.clean(_first(value))
+
+
+def _folded(attribute: Attribute, value: str) -> tuple[str, ...]:
+    """Return what stands in `folded_columns(attribute)` for a stored value."""
+    names = json.loads(value) if attribute.multiple and value else [value]
+    if attribute.keyword == "PatientName":
+        return text.groups(names[0])
+    every = [group for name in names for group in text.groups(name) if group]
+    return (json.dumps(list(dict.fromkeys(every)), ensure_ascii=False) if every else "",)
+
+
+_EMPTY: tuple[Row, ...] = tuple(
+    {
+        column: None if attribute.number else ""
+        for attribute in STORED[level]
+        for column in (attribute.column, *folded_columns(attribute))
+    }
+    for level in Level
+)
+_READERS = {
+    attribute.tag: (attribute, _reader(attribute), folded_columns(attribute))
+    for attribute in ATTRIBUTES.values()
+    if not attribute.computed
+}
+_DEPTHS = {tag: attribute.level.depth for tag, (attribute, _read, _columns) in _READERS.items()}
+_LAST_TAG = max(_DEPTHS)
+
+
+@lru_cache(maxsize=16384)
+def _columns(
+    tag: int, raw: bytes, order: str, encodings: Encodings
+) -> tuple[tuple[str, str | int | None], ...]:
+    """Return the columns that one value fills; the images of a series share nearly all of them."""
+    attribute, read, folded = _READERS[tag]
+    if attribute.vr == "US":
+        return ((attribute.column, _unsigned(raw, order)),)
+    value = read(decode(raw, encodings))
+    filled = [(attribute.column, value)]
+    if folded:
+        filled += zip(folded, _folded(attribute, str(value)), strict=True)
+    return tuple(filled)
+
+
+def _unsigned(raw: bytes, order: str) -> int | None:
+    return int(struct.unpack_from(f"{order}H", raw)[0]) if len(raw) >= _US_BYTES else None
+
+
+def extract(header: Buffer, transfer_syntax: str) -> Attributes:
+    """Read the query attributes from the beginning of a data set (inflated, where its syntax is deflated).
+
+    Pixel data need not be there. Of a header that is cut short or damaged, what stands before the damage
+    is taken; nothing is ever raised for content.
+    """
+    encoding = detect_encoding(header, encoding_of(transfer_syntax))
+    order = encoding.order
+    rows = tuple(dict(row) for row in _EMPTY)
+    encodings: Encodings = ()
+    with suppress(WalkError):
+        for tag, _vr, _start, value, length, _end in elements(header, encoding):
+            if tag > _LAST_TAG:
+                break
+            if length <= 0:  # empty, or a sequence of undefined length
+                continue
+            if tag in _DEPTHS:
+                raw = bytes(header[value : value + min(length, MAX_VALUE_BYTES)])
+                rows[_DEPTHS[tag]].update(_columns(tag, raw, order, encodings))
+            elif tag == _SPECIFIC_CHARACTER_SET:
+                encodings = encodings_of(bytes(header[value : value + min(length, MAX_VALUE_BYTES)]))
+    return Attributes(*rows)
