@@ -3,10 +3,10 @@ import stat
 
 import pytest
 
-from dgis.restorer import protocol
-from dgis.restorer.client import NotRestored, RestoreClient, Restored
-from dgis.restorer.protocol import RestorerGone
-from dgis.restorer.server import RestoreServer
+from dgis.keyholder import protocol
+from dgis.keyholder.client import KeyholderClient, NotRestored, Restored
+from dgis.keyholder.protocol import Identifiers, KeyholderGone, Keys
+from dgis.keyholder.server import KeyholderServer
 from storage_nodes.names import RecordKey
 
 KEY = RecordKey("2.25.1.part")
@@ -17,14 +17,18 @@ def serve(tmp_path):
     servers = []
 
     def start(restore):
-        server = RestoreServer(tmp_path / "run" / "restore.sock", restore)
+        server = KeyholderServer(tmp_path / "run" / "keyholder.sock", restore, pseudonymise)
         server.start()
         servers.append(server)
-        return RestoreClient(tmp_path / "run" / "restore.sock")
+        return KeyholderClient(tmp_path / "run" / "keyholder.sock")
 
     yield start
     for server in servers:
         server.stop()
+
+
+def pseudonymise(who):
+    return Keys(f"p{who.patient_id}", f"s{who.study_uid}", "e", "i")
 
 
 def big_and_refused(request):
@@ -50,9 +54,15 @@ def test_an_answer_that_is_not_read_is_skipped(serve):
     assert answers[1] == NotRestored("its key was shredded")
 
 
+def test_pseudonyms_come_in_one_answer(serve):
+    client = serve(big_and_refused)
+    of = [Identifiers("", f"{number}", "9", "8", "7") for number in range(1000)]
+    assert client.pseudonyms(of)[999] == Keys("p999", "s9", "e", "i")
+
+
 def test_no_worker_is_said_in_words(tmp_path):
-    with pytest.raises(RestorerGone, match="is a worker running"):
-        next(RestoreClient(tmp_path / "nobody").restore(KEY, [0]))
+    with pytest.raises(KeyholderGone, match="is one running"):
+        next(KeyholderClient(tmp_path / "nobody").restore(KEY, [0]))
 
 
 def test_a_worker_that_dies_half_way_is_noticed_and_others_are_still_served(serve):
@@ -62,21 +72,21 @@ def test_a_worker_that_dies_half_way_is_noticed_and_others_are_still_served(serv
         yield from big_and_refused(request)
 
     client = serve(restore)
-    with pytest.raises(RestorerGone):
+    with pytest.raises(KeyholderGone):
         next(client.restore(KEY, [9]))
     assert isinstance(next(client.restore(KEY, [1])), NotRestored)
 
 
 def test_only_the_owner_may_connect(serve, tmp_path):
     serve(big_and_refused)
-    assert stat.S_IMODE((tmp_path / "run" / "restore.sock").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "run" / "keyholder.sock").stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("sent", [b"\xff\xff\xff\xff", b"\0\0\0\x02{}", b"\0\0\0\x01x", b"\0\0"])
 def test_nonsense_on_the_socket_ends_that_connection_only(serve, tmp_path, sent):
     client = serve(big_and_refused)
     with socket.socket(socket.AF_UNIX) as raw:
-        raw.connect(str(tmp_path / "run" / "restore.sock"))
+        raw.connect(str(tmp_path / "run" / "keyholder.sock"))
         raw.sendall(sent)
         raw.shutdown(socket.SHUT_WR)
         assert raw.recv(1) == b""
@@ -86,7 +96,7 @@ def test_nonsense_on_the_socket_ends_that_connection_only(serve, tmp_path, sent)
 def test_positions_are_whole_numbers():
     left, right = socket.socketpair()
     with left, right:
-        body = b'{"record_key": "a", "positions": ["x"]}'
+        body = b'{"restore": "a", "positions": ["x"]}'
         left.sendall(len(body).to_bytes(4, "big") + body)
-        with pytest.raises(ValueError, match="whole numbers"):
+        with pytest.raises(ValueError, match="neither"):
             protocol.receive_request(right)

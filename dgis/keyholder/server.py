@@ -1,34 +1,38 @@
-"""The worker's side of the restore socket: the only way an original leaves the process with the keys."""
+"""The worker's side of the keyholder socket: the only way anything leaves that needs a key."""
 
+import json
 import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import astuple
 from pathlib import Path
 
 import structlog
 
-from dgis.restorer import protocol
-from dgis.restorer.client import NotRestored, Restored
-from dgis.restorer.protocol import Request, RestorerGone
+from dgis.keyholder import protocol
+from dgis.keyholder.client import NotRestored, Restored
+from dgis.keyholder.protocol import Identifiers, KeyholderGone, Keys, Request, RestoreRequest
 
 _log = structlog.get_logger(__name__)
 
-Restore = Callable[[Request], Iterator[Restored | NotRestored]]
+Restore = Callable[[RestoreRequest], Iterator[Restored | NotRestored]]
+Pseudonymise = Callable[[Identifiers], Keys]
 
 _PEER_SECONDS = 300.0  # a door that takes nothing for this long has gone
 _BACKLOG = 64
 
 
-class RestoreServer:
+class KeyholderServer:
     """Listens on a Unix socket and answers each connection in a thread of its own."""
 
-    def __init__(self, socket_path: Path, restore: Restore) -> None:
+    def __init__(self, socket_path: Path, restore: Restore, pseudonymise: Pseudonymise) -> None:
         self._path = socket_path
         self._restore = restore
+        self._pseudonymise = pseudonymise
         self._stopping = threading.Event()
         self._listener = self._listen()
-        self._thread = threading.Thread(target=self._accept_loop, name="restore-accept", daemon=True)
+        self._thread = threading.Thread(target=self._accept_loop, name="keyholder-accept", daemon=True)
 
     def start(self) -> None:
         """Begin to answer."""
@@ -63,25 +67,33 @@ class RestoreServer:
             except OSError:  # `stop` shut the listener down
                 return
             connection.settimeout(_PEER_SECONDS)
-            threading.Thread(target=self._serve, args=(connection,), name="restore", daemon=True).start()
+            threading.Thread(target=self._serve, args=(connection,), name="keyholder", daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
         with connection:
             try:
                 while (request := protocol.receive_request(connection)) is not None:
                     self._answer(connection, request)
-            except (OSError, ValueError, RestorerGone) as error:
-                _log.warning("restore_connection_ended", error=type(error).__name__)
+            except (OSError, ValueError, KeyholderGone) as error:
+                _log.warning("keyholder_connection_ended", error=type(error).__name__)
             except Exception:  # noqa: BLE001 (one request must not end the service for the others)
-                _log.exception("restore_failed")
+                _log.exception("keyholder_request_failed")
 
     def _answer(self, connection: socket.socket, request: Request) -> None:
+        if isinstance(request, RestoreRequest):
+            self._answer_restore(connection, request)
+            return
+        said = json.dumps([astuple(self._pseudonymise(each)) for each in request.of]).encode()
+        protocol.send_answer_head(connection, protocol.DONE, len(said))
+        connection.sendall(said)
+
+    def _answer_restore(self, connection: socket.socket, request: RestoreRequest) -> None:
         for answer in self._restore(request):
             if isinstance(answer, NotRestored):
                 words = answer.reason.encode()
                 protocol.send_answer_head(connection, protocol.REFUSED, len(words))
                 connection.sendall(words)
                 continue
-            protocol.send_answer_head(connection, protocol.RESTORED, answer.length)
+            protocol.send_answer_head(connection, protocol.DONE, answer.length)
             for chunk in answer.chunks:
                 connection.sendall(chunk)

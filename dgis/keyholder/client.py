@@ -1,0 +1,86 @@
+"""The doors' side of the keyholder socket."""
+
+import json
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dgis.keyholder import protocol
+from dgis.keyholder.protocol import (
+    Identifiers,
+    KeyholderGone,
+    Keys,
+    PseudonymsRequest,
+    Request,
+    RestoreRequest,
+)
+from storage_nodes.names import RecordKey
+
+_CONNECT_SECONDS = 5.0
+_ANSWER_SECONDS = 120.0  # a huge multi-frame instance is decoded twice before its first byte leaves
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """One original data set; its bytes are read from `chunks`, whole, before the next answer is asked for."""
+
+    length: int
+    chunks: Iterator[memoryview]
+
+
+@dataclass(frozen=True, slots=True)
+class NotRestored:
+    """The worker refused; the reason is in words and names nothing of the content."""
+
+    reason: str
+
+
+class KeyholderClient:
+    """Asks the worker of this host for what needs a key: originals that lie sealed, and pseudonyms."""
+
+    def __init__(self, socket_path: Path) -> None:
+        self._path = socket_path
+
+    def restore(self, record_key: RecordKey, positions: Sequence[int]) -> Iterator[Restored | NotRestored]:
+        """Yield one answer for each position, in order, while the worker goes on restoring the next.
+
+        Raises:
+            KeyholderGone: no worker answers on this host, or it went away half way.
+        """
+        with self._ask(RestoreRequest(record_key, tuple(positions))) as connection:
+            for _ in positions:
+                status, length = protocol.receive_answer_head(connection)
+                chunks = protocol.receive_exactly(connection, length)
+                if status == protocol.DONE:
+                    yield Restored(length, chunks)
+                    for _rest in chunks:  # what the reader did not take stands before the next answer
+                        pass
+                else:
+                    yield NotRestored(b"".join(chunks).decode("utf-8", "replace"))
+
+    def pseudonyms(self, of: Sequence[Identifiers]) -> list[Keys]:
+        """Return the catalog keys of instances, in order.
+
+        Raises:
+            KeyholderGone: no worker answers on this host, or it could not answer.
+        """
+        with self._ask(PseudonymsRequest(tuple(of))) as connection:
+            status, length = protocol.receive_answer_head(connection)
+            said = b"".join(protocol.receive_exactly(connection, length))
+        if status != protocol.DONE:
+            raise KeyholderGone("the worker has no site secret")
+        return [Keys(*row) for row in json.loads(said)]
+
+    @contextmanager
+    def _ask(self, request: Request) -> Iterator[socket.socket]:
+        with socket.socket(socket.AF_UNIX) as connection:
+            try:
+                connection.settimeout(_CONNECT_SECONDS)
+                connection.connect(str(self._path))
+                connection.settimeout(_ANSWER_SECONDS)
+                protocol.send_request(connection, request)
+            except OSError as error:
+                raise KeyholderGone("no worker answers on this host; is one running?") from error
+            yield connection
