@@ -1,0 +1,214 @@
+"""A real gateway for a test: `dgis serve` in a home of its own, killed and started at will."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+PROJECT = Path(__file__).resolve().parents[1]
+_MARK = (
+    "GATEWAY_UNDER_TEST"  # in the environment of everything a gateway starts, so that nothing is left behind
+)
+_POLL_SECONDS = 0.02
+START_SECONDS = 60
+STOP_SECONDS = 15
+_QUICK = {
+    "DGIS__DICOM__PORT": "0",
+    "DGIS__WEB__PORT": "0",
+    "DGIS__LOG__FORMAT": "json",
+    "DGIS__PUBLISH__STABLE_AGE_SECONDS": "0.5",
+    "DGIS__PUBLISH__AFTER_RELEASE_SECONDS": "0.2",
+    "DGIS__PUBLISH__INTERVAL_SECONDS": "0.1",
+    "DGIS__PUBLISH__LEASE_SECONDS": "5",
+}
+
+
+def wait_until(condition: Callable[[], object], seconds: float, what: str) -> object:
+    """Return the condition's first true value; fails naming `what` when `seconds` have passed."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(_POLL_SECONDS)
+    return value
+
+
+class CommandFailedError(AssertionError):
+    """A `dgis` command ended with another exit code than 0."""
+
+
+class Gateway:
+    """One gateway with its home; entering starts it, leaving kills whatever it started.
+
+    Args:
+        settings: `DGIS__SECTION__KEY` variables beyond what makes it quick.
+        destinations: C-MOVE destinations, AE title to port on loopback.
+        database_url: SQLAlchemy URL; SQLite under the home by default.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, str] | None = None,
+        *,
+        destinations: Mapping[str, int] | None = None,
+        database_url: str | None = None,
+    ) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="dgis-"))  # short: it will hold a Unix socket (107 bytes)
+        self._mark = uuid.uuid4().hex
+        self._settings = {**_QUICK, **(settings or {})}
+        if destinations:
+            places = {title: {"host": "127.0.0.1", "port": port} for title, port in destinations.items()}
+            self._settings["DGIS__DICOM__DESTINATIONS"] = json.dumps(places)
+        if database_url:
+            self._settings["DGIS__CATALOG__URL"] = database_url
+        self._log = self.home / "gateway.log"
+        self._supervisor: subprocess.Popen | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_details) -> None:
+        self.kill()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where its DICOM door listens now (another port after each start)."""
+        host, _, port = str(self._said("dicom")["dicom"]).rpartition(":")
+        return host, int(port)
+
+    def start(self, failpoints: str = "", *, wait: bool = True) -> None:
+        """Start it, and return when every role has said that it is ready."""
+        for said in (self.home / "run").glob("*.json"):
+            said.unlink()
+        with self._log.open("ab") as log:
+            self._supervisor = subprocess.Popen(
+                [sys.executable, "-m", "dgis", "serve", "--home", str(self.home)],
+                env={**self._environment(), "DGIS__FAILPOINTS": failpoints},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        if wait:
+            wait_until(self._ready, START_SECONDS, "the gateway is ready")
+
+    def stop(self) -> int:
+        """Ask it to stop as an operator would; returns the exit code."""
+        self._supervisor.send_signal(signal.SIGTERM)
+        code = self._supervisor.wait(STOP_SECONDS)
+        wait_until(lambda: not self.pids(), STOP_SECONDS, "every process of the gateway has ended")
+        return code
+
+    def kill(self) -> None:
+        """SIGKILL the supervisor and everything it started, at once."""
+        while pids := self.pids():
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if self._supervisor is not None:
+                self._supervisor.poll()  # reaps it
+            time.sleep(_POLL_SECONDS)
+        if self._supervisor is not None:
+            self._supervisor.wait(STOP_SECONDS)
+
+    def restart(self, failpoints: str = "") -> None:
+        """Kill it, and start it again over the same home."""
+        self.kill()
+        self.start(failpoints)
+
+    def pids(self) -> list[int]:
+        """Every living process that this gateway started, however far down and whoever adopted it."""
+        mark = f"{_MARK}={self._mark}".encode()
+        found = []
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit():
+                with suppress(OSError):
+                    if mark in (folder / "environ").read_bytes().split(b"\0"):
+                        found.append(int(folder.name))
+        return found
+
+    def role_pid(self, role: str) -> int:
+        """The process of one role, as it announced itself."""
+        return int(self._said(role)["pid"])
+
+    def cli(
+        self, *arguments: str, check: bool = True, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess:
+        """Run `dgis ARGUMENTS --home HOME` and return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "dgis", *arguments, "--home", str(self.home)],
+            env={**self._environment(), **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            raise CommandFailedError(
+                f"dgis {' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+            )
+        return done
+
+    def json(self, *arguments: str, **options) -> object:
+        """Run a command with --json and return what it printed."""
+        return json.loads(self.cli(*arguments, "--json", **options).stdout)
+
+    def wait_published(self, seconds: int = 120) -> None:
+        """Return when nothing is pending; fails with what `dgis wait` says otherwise."""
+        self.cli("wait", "--timeout", str(seconds))
+
+    def log(self) -> str:
+        """Everything the gateway has written to its log so far."""
+        return self._log.read_text(errors="replace")
+
+    def node(self, letter: str) -> Path:
+        """The folder of an embedded node's records."""
+        return self.home / "nodes" / f"node-{letter}"
+
+    def take_away(self, letter: str) -> None:
+        """Make a node's folders disappear, records and sealed companions both."""
+        for folder in (self.node(letter), self.node(letter).with_name(f"node-{letter}-sealed")):
+            folder.rename(folder.with_name(f"{folder.name}.gone"))
+
+    def bring_back(self, letter: str, *, empty: bool = False) -> None:
+        """Put a node's folders back, with what was on them or as a new disk would be."""
+        for folder in (self.node(letter), self.node(letter).with_name(f"node-{letter}-sealed")):
+            if folder.exists():
+                shutil.rmtree(folder)
+            gone = folder.with_name(f"{folder.name}.gone")
+            if empty:
+                shutil.rmtree(gone)
+                folder.mkdir()
+            else:
+                gone.rename(folder)
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {
+            name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ
+        }
+        return {**inherited, "PYTHONPATH": str(PROJECT), _MARK: self._mark, **self._settings}
+
+    def _ready(self) -> bool:
+        code = self._supervisor.poll()
+        if code is not None:
+            raise AssertionError(f"the gateway ended with exit code {code}\n{self.log()[-4000:]}")
+        return all((self.home / "run" / f"{role}.json").is_file() for role in ("dicom", "worker"))
+
+    def _said(self, role: str) -> dict:
+        return json.loads((self.home / "run" / f"{role}.json").read_text())
