@@ -1,11 +1,12 @@
 """What the doors say to the process that holds the keys, over a Unix socket of this host.
 
-request   u32 length, JSON: {"restore": record key, "positions": [int, ...]} or {"pseudonyms": [[text x 5], ...]}
+request   u32 length, JSON: {"restore": record key, "positions": [int, ...]}
+                         or {"pseudonyms": [[issuer, patient ID, study, series, SOP instance UID], ...]}
 answer    u8 status, u64 length, then `length` bytes: DONE, or words (REFUSED)
 
-A restore is answered once for each position, with the original data set; pseudonyms once, with JSON. Integers are
-big endian. The socket lies under the home with mode 0600: whoever can open it could read the key files as well.
-No key ever crosses it.
+A restore is answered once for each position, with the original data set; pseudonyms once, with JSON.
+Integers are big endian. The socket lies under the home with mode 0600: whoever can open it could read
+the key files as well. No key ever crosses it.
 """
 
 import json
