@@ -8,13 +8,14 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from storage_nodes.body import pieces
 from storage_nodes.errors import DigestMismatch, NameTaken, NodeUnavailable, ObjectDamaged, ObjectMissing
 from storage_nodes.folder_errors import from_os_error
 from storage_nodes.folder_files import digest_of, link_or_move, read_exactly, write_all
 from storage_nodes.folder_listing import walk
 from storage_nodes.folder_paths import directory
 from storage_nodes.names import ObjectName
-from storage_nodes.node import Body, Capabilities, ObjectStat, check_range, pieces
+from storage_nodes.node import Body, Capabilities, ObjectStat, check_range
 
 INCOMING: Final = ".incoming"
 """Where files lie until they are whole; no ObjectName begins with a dot, so no object can be there."""

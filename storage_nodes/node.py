@@ -113,16 +113,6 @@ class Node(Protocol):
         """Remove the object; where there is none that is success. Durable as put is."""
 
 
-def pieces(body: Body) -> Sequence[Buffer]:
-    """Return the body as pieces; a single buffer is one piece."""
-    return (body,) if isinstance(body, bytes | bytearray | memoryview) else body
-
-
-def size_of(body: Body) -> int:
-    """Return the length of a body in bytes; goes through its pieces."""
-    return sum(memoryview(piece).nbytes for piece in pieces(body))
-
-
 def check_range(start: int, length: int) -> None:
     """Raise ValueError for a range that no object can have; every node calls it first."""
     if start < 0 or length < 1:
