@@ -69,8 +69,8 @@ def fold(group: str) -> str:
 
 def groups(name: str) -> tuple[str, str, str]:
     """Return the alphabetic, ideographic and phonetic group of a PN value, folded; "" where absent."""
-    parts = [fold(part) for part in name.split("=", 3)[:3]]
-    return (*parts, "", "", "")[:3]
+    parts = [fold(part) for part in name.split("=", 3)[:3]] + ["", ""]
+    return parts[0], parts[1], parts[2]
 
 
 @lru_cache(maxsize=4096)

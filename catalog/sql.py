@@ -1,0 +1,151 @@
+"""The few things that SQLite and PostgreSQL write differently, as SQL constructs of one meaning."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Select, Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+Insert = sqlite.Insert | postgresql.Insert
+
+# The constructs below have no declared type: SQLite knows no booleans, and SQLAlchemy would compare a Boolean
+# with 1, which hides the column from the index.
+
+
+class OneOf(FunctionElement[Any]):
+    """`column IN (list)`, the list in one parameter: a JSON array of texts.
+
+    One statement serves lists of every length, so it stays prepared, and no limit on the number of
+    parameters is met.
+    """
+
+    name = "one_of"
+    inherit_cache = True
+
+
+@compiles(OneOf, "sqlite")
+def _one_of_sqlite(element: OneOf, compiler: SQLCompiler, **options: object) -> str:
+    column, texts = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({texts}))"  # noqa: S608 - compiled parts, no data
+
+
+@compiles(OneOf, "postgresql")
+def _one_of_postgresql(element: OneOf, compiler: SQLCompiler, **options: object) -> str:
+    column, texts = (compiler.process(clause, **options) for clause in element.clauses)
+    return f'{column} IN (SELECT jsonb_array_elements_text(CAST({texts} AS jsonb)) COLLATE "C")'
+
+
+class Like(FunctionElement[Any]):
+    """`column` against a wildcard pattern, case and all: (column, GLOB pattern, LIKE pattern)."""
+
+    name = "wildcard"
+    inherit_cache = True
+
+
+@compiles(Like, "sqlite")
+def _like_sqlite(element: Like, compiler: SQLCompiler, **options: object) -> str:
+    column, glob, _like = element.clauses  # SQLite's LIKE has no case
+    return f"{compiler.process(column, **options)} GLOB {compiler.process(glob, **options)}"
+
+
+@compiles(Like, "postgresql")
+def _like_postgresql(element: Like, compiler: SQLCompiler, **options: object) -> str:
+    column, _glob, like = element.clauses
+    return f"{compiler.process(column, **options)} LIKE {compiler.process(like, **options)}"
+
+
+class AnyElement(FunctionElement[Any]):
+    """Whether an element of a JSON array column (or "") equals a text: (column, text)."""
+
+    name = "any_element"
+    inherit_cache = True
+
+
+class AnyElementLike(FunctionElement[Any]):
+    """Whether an element of a JSON array column (or "") matches: (column, GLOB pattern, LIKE pattern)."""
+
+    name = "any_element_like"
+    inherit_cache = True
+
+
+_EACH_SQLITE = "EXISTS (SELECT 1 FROM json_each(CASE {0} WHEN '' THEN '[]' ELSE {0} END) WHERE value {1})"
+_EACH_POSTGRESQL = (
+    "EXISTS (SELECT 1 FROM jsonb_array_elements_text(CAST(CASE {0} WHEN '' THEN '[]' ELSE {0} END AS jsonb))"
+    " AS element WHERE element {1})"
+)
+
+
+@compiles(AnyElement, "sqlite")
+def _any_element_sqlite(element: AnyElement, compiler: SQLCompiler, **options: object) -> str:
+    column, value = (compiler.process(clause, **options) for clause in element.clauses)
+    return _EACH_SQLITE.format(column, f"= {value}")
+
+
+@compiles(AnyElement, "postgresql")
+def _any_element_postgresql(element: AnyElement, compiler: SQLCompiler, **options: object) -> str:
+    column, value = (compiler.process(clause, **options) for clause in element.clauses)
+    return _EACH_POSTGRESQL.format(column, f"= {value}")
+
+
+@compiles(AnyElementLike, "sqlite")
+def _any_element_like_sqlite(element: AnyElementLike, compiler: SQLCompiler, **options: object) -> str:
+    column, glob, _like = element.clauses
+    return _EACH_SQLITE.format(
+        compiler.process(column, **options), f"GLOB {compiler.process(glob, **options)}"
+    )
+
+
+@compiles(AnyElementLike, "postgresql")
+def _any_element_like_postgresql(element: AnyElementLike, compiler: SQLCompiler, **options: object) -> str:
+    column, _glob, like = element.clauses
+    return _EACH_POSTGRESQL.format(
+        compiler.process(column, **options), f"LIKE {compiler.process(like, **options)}"
+    )
+
+
+def glob_pattern(wildcard: str) -> str:
+    """Return the GLOB pattern of a DICOM wildcard text (`*` and `?`); `[` is quoted."""
+    return wildcard.replace("[", "[[]")
+
+
+def like_pattern(wildcard: str) -> str:
+    r"""Return the LIKE pattern of a DICOM wildcard text; `%`, `_` and `\` are quoted."""
+    quoted = wildcard.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return quoted.replace("*", "%").replace("?", "_")
+
+
+def json_list(texts: Iterable[str]) -> str:
+    """Return the parameter that `OneOf` takes."""
+    return json.dumps(list(texts), ensure_ascii=False)
+
+
+def insert_ignoring(connection: Connection, table: Table) -> Insert:
+    """Return an INSERT that leaves rows alone whose unique columns are taken already."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()
+
+
+class Prepared:
+    """A statement built and compiled once, executed many times with values alone.
+
+    Building and compiling a query of forty columns costs more than SQLite takes to answer it. The
+    parameters are those named by `bindparam` in the statement.
+    """
+
+    def __init__(self, statement: Select[Any], dialect: Dialect) -> None:
+        compiled = statement.compile(dialect=dialect)
+        self.sql = str(compiled)
+        self._order = None if compiled.positiontup is None else tuple(compiled.positiontup)
+        self._fixed = dict(compiled.construct_params(_check=False))
+
+    def parameters(self, values: dict[str, Any]) -> dict[str, Any] | tuple[Any, ...]:
+        """Return the driver's parameters: constants of the statement and `values` by name."""
+        full = {**self._fixed, **values}
+        if self._order is None:
+            return full
+        return tuple(full[name] for name in self._order)
