@@ -13,6 +13,10 @@ class KeyStoreUnavailable(KeysError):  # noqa: N818 - named like the other unava
     """Not enough key stores answer; nothing was decided, the caller tries again later."""
 
 
+class KeyMissing(KeysError):  # noqa: N818 - a state, not a mistake
+    """No store that answers holds a key of this name."""
+
+
 class KeyShredded(KeysError):  # noqa: N818 - a state, not a mistake
     """The patient's key was destroyed on purpose; there will never be another under this name."""
 
@@ -21,8 +25,8 @@ class KeyDamaged(KeysError):  # noqa: N818 - a state, not a mistake
     """No store holds a readable copy of the key, or two stores hold different keys."""
 
 
-class KekUnknown(KeysError):  # noqa: N818 - a state, not a mistake
-    """A key is wrapped under a key-encryption key that is not in the key file."""
+class KeysRefused(KeysError):  # noqa: N818 - a refusal, in the words of this project
+    """A key file or a set of stores is not what it should be; the message says what to do."""
 
 
 def parse_key_name(name: str) -> str:

@@ -5,7 +5,7 @@ from deid.seal.segments import PIECE_BYTES
 from deid.seal.values import Sealable
 from deid.splice.program import encode_program
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 2 << 20
 INLINE_BYTES = 1 << 20
 INLINE_WHOLE_BYTES = 64 << 10
 _ENTRY_BYTES = 64  # what an entry adds to a block beside program and literals, roughly
@@ -31,7 +31,7 @@ class Plan:
 
 
 def plan(instances: Sequence[Sealable], rows_bytes: int) -> Plan:
-    """Cut instances into blocks of about 1 MiB raw, and long literals into pieces."""
+    """Cut instances into blocks of about 2 MiB raw, and long literals into pieces."""
     blocks: list[list[int]] = []
     programs = [encode_program(instance.program) for instance in instances]
     literals = [instance.program.literal_bytes for instance in instances]
