@@ -3,7 +3,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deid.keys.durable import create, locked, make_folder, replace, temporaries_of
+from deid.keys.durable import create, locked, make_folder, replace, sync_folder, temporaries_of
 from deid.keys.values import parse_key_name
 from deid.keys.vault import Identity, VaultUnavailable
 
@@ -80,6 +80,11 @@ class FolderVault:
                 for leftover in temporaries_of(file):
                     leftover.unlink(missing_ok=True)
                 return True
+
+    def settle(self) -> None:
+        """Make the names of all files durable; their contents are before they get a name."""
+        with _answering(self.label):
+            sync_folder(self._path / _KEYS)
 
     def names(self) -> Iterator[str]:
         """List the names of all files."""

@@ -75,6 +75,7 @@ class KeyStore:
             if key is None:
                 self._create(name, copies)
             elif self._heal(name, key, copies):
+                self._settle(copies)
                 return key
         raise KeyStoreUnavailable("the key stores keep changing under the same key")
 
@@ -225,6 +226,13 @@ class KeyStore:
             except VaultUnavailable as error:
                 raise KeyStoreUnavailable(str(error)) from error
         return True
+
+    def _settle(self, copies: Iterable[Copy]) -> None:
+        try:
+            for copy in copies:
+                copy.vault.settle()
+        except VaultUnavailable as error:
+            raise KeyStoreUnavailable(str(error)) from error
 
     def _bury(self, name: str, tombstone: bytes, vaults: Iterable[Vault]) -> Spread:
         done: list[str] = []

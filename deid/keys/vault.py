@@ -38,6 +38,9 @@ class Vault(Protocol):
     def swap(self, name: str, expected: bytes | None, content: bytes) -> bool:
         """Give the file this content if it still has the expected one (None: does not exist); else False."""
 
+    def settle(self) -> None:
+        """Make durable what other processes wrote and may not have synced before they died."""
+
     def names(self) -> Iterator[str]:
         """List the names of all files."""
 
