@@ -1,0 +1,23 @@
+"""Assertions as JSON: written beside received bytes, read back when they are indexed, sealed with them."""
+
+from collections.abc import Mapping
+
+from catalog.callers import PATTERN_FIELDS, Assertions
+
+
+def to_json(assertions: Assertions) -> dict[str, str | list[list[str]]]:
+    """Return the asserted facts, absent ones left out."""
+    facts: dict[str, str | list[list[str]]] = {
+        name: value for name in PATTERN_FIELDS if (value := getattr(assertions, name)) is not None
+    }
+    if assertions.extra:
+        facts["extra"] = [list(pair) for pair in assertions.extra]
+    return facts
+
+
+def from_json(said: Mapping[str, object]) -> Assertions:
+    """Return the assertions that `to_json` wrote."""
+    facts = {name: str(said[name]) for name in PATTERN_FIELDS if name in said}
+    extra = said.get("extra", ())
+    pairs = tuple((str(name), str(value)) for name, value in extra) if isinstance(extra, list) else ()
+    return Assertions(**facts, extra=pairs)
