@@ -37,12 +37,32 @@ def read_manifest(window: Window, size: int) -> tuple[Manifest, RecordLayout]:
     if crc32(text) != content.crc32:
         raise DamagedRecordError("the manifest is damaged")
     manifest = decode_manifest(text)
-    places, expected_size = skeleton.extents(
-        (content.length, manifest.index_bytes, manifest.headers_bytes, manifest.frames_bytes)
+    layout = layout_of(manifest, content.length)
+    if layout.size != size:
+        raise DamagedRecordError(f"a record of {layout.size} bytes in an object of {size}")
+    return manifest, layout
+
+
+def layout_of(manifest: Manifest, manifest_bytes: int) -> RecordLayout:
+    """Tell where the parts lie behind a manifest of this length."""
+    places, size = skeleton.extents(
+        (manifest_bytes, manifest.index_bytes, manifest.headers_bytes, manifest.frames_bytes)
     )
-    if expected_size != size:
-        raise DamagedRecordError(f"a record of {expected_size} bytes in an object of {size}")
-    return manifest, RecordLayout(size, *places[1:], manifest.index_sha256)
+    return RecordLayout(size, *places[1:], manifest.index_sha256)
+
+
+def check_manifest(manifest: Manifest, layout: RecordLayout, index: Index) -> None:
+    """Compare what the manifest says with what is there.
+
+    Raises:
+        DamagedRecordError: they are not of one record.
+    """
+    counts = (len(index.instances), len(index.payloads))
+    if layout_of(manifest, _manifest_bytes(layout)) != layout or counts != (
+        manifest.instances,
+        manifest.payloads,
+    ):
+        raise DamagedRecordError("the manifest speaks of another record")
 
 
 def check_layout(layout: RecordLayout, size: int) -> None:
@@ -51,8 +71,7 @@ def check_layout(layout: RecordLayout, size: int) -> None:
     Raises:
         DamagedRecordError: of another size, or its parts do not lie as they do in a record.
     """
-    manifest_bytes = layout.index.start - skeleton.LOCAL_HEADER_BYTES["index"] - skeleton.CONTENTS_START
-    lengths = (manifest_bytes, layout.index.length, layout.headers.length, layout.frames.length)
+    lengths = (_manifest_bytes(layout), layout.index.length, layout.headers.length, layout.frames.length)
     if layout.size != size or min(lengths) < 0:
         raise DamagedRecordError(f"a record of {layout.size} bytes in an object of {size}")
     places, expected_size = skeleton.extents(lengths)
@@ -77,3 +96,7 @@ def read_index(window: Window, layout: RecordLayout, limits: Limits) -> Index:
     index = decode_index(entry)
     check_index(index, layout.headers.length, layout.frames.length, limits)
     return index
+
+
+def _manifest_bytes(layout: RecordLayout) -> int:
+    return layout.index.start - skeleton.LOCAL_HEADER_BYTES["index"] - skeleton.CONTENTS_START

@@ -1,6 +1,5 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -29,20 +28,30 @@ _AHEAD_WITHIN_INSTANCE_BYTES: Final = MIB
 
 
 @dataclass(frozen=True, slots=True)
+class ServedAs:
+    """The data set that may carry codestreams as they lie.
+
+    Attributes:
+        photometric: what its header must state, with planar configuration 0 where it has 3 samples; None where
+            the header stands as it is.
+    """
+
+    transfer_syntax: str
+    photometric: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Codestream:
     """A payload as it lies, its digest checked.
 
     Attributes:
-        transfer_syntax: of the data set that may carry it as it is; None where it has to be decoded first.
-        photometric: what such a data set must state, with planar configuration 0 where it has 3 samples;
-            None where the header stands as it is.
+        served_as: None where a viewer cannot take it so, and it has to be decoded.
     """
 
     codec: Codec
     data: Buffer = field(repr=False)
     decoded_bytes: int
-    transfer_syntax: str | None
-    photometric: str | None
+    served_as: ServedAs | None
 
 
 class RecordReader:
@@ -77,17 +86,25 @@ class RecordReader:
         self._limits = limits
         self._read_ahead_bytes = read_ahead_bytes
         self._inflated: tuple[int, bytes] = (-1, b"")
+        manifest = None
         if layout is None:
-            _, layout = self._manifest_and_layout
+            manifest, layout = opening.read_manifest(self._window, self._size)
         else:
             opening.check_layout(layout, self._size)
         self._layout = layout
         self._index = opening.read_index(self._window, layout, limits)
+        if manifest is not None:
+            opening.check_manifest(manifest, layout, self._index)
+        self._manifest = manifest
 
     @property
     def manifest(self) -> Manifest:
         """What the record says of itself; one more read where it was opened by a layout."""
-        return self._manifest_and_layout[0]
+        if self._manifest is None:
+            manifest, _ = opening.read_manifest(self._window, self._size)
+            opening.check_manifest(manifest, self._layout, self._index)
+            self._manifest = manifest
+        return self._manifest
 
     @property
     def layout(self) -> RecordLayout:
@@ -133,8 +150,13 @@ class RecordReader:
         place, entry = self._payload_entry(instance, number)
         body = self._read_frame(place, place.start + self._read_ahead_bytes)
         check_digest(body, entry)
-        syntax, photometric = self._served_as(self.instances[instance], entry)
-        return Codestream(entry.codec, body, entry.decoded_bytes, syntax, photometric)
+        served_as = _served_as(self.instances[instance], entry.flags)
+        return Codestream(entry.codec, body, entry.decoded_bytes, served_as)
+
+    def served_as(self, instance: int) -> ServedAs | None:
+        """Tell which data set may carry all payloads of an instance as they lie; None where there is none."""
+        flags = self._index.payloads.columns["flags"][self._own(instance)]
+        return _served_as(self.instances[instance], int(np.bitwise_and.reduce(flags)) if len(flags) else 0)
 
     def dataset_length(self, instance: int) -> int:
         """Tell the length of the whole data set, bytes, from the index alone."""
@@ -202,21 +224,20 @@ class RecordReader:
         return inflated
 
     def _lengths(self, instance: int) -> element.Lengths:
-        own = slice(self._index.first_payloads[instance], self._index.first_payloads[instance + 1])
-        lengths = self._index.payloads.columns["decoded_bytes"][own]
+        lengths = self._index.payloads.columns["decoded_bytes"][self._own(instance)]
         return element.Lengths(
             len(lengths), int(np.count_nonzero(lengths & 1)), int(lengths.sum(dtype=np.int64))
         )
 
-    def _served_as(self, entry: InstanceEntry, payload: PayloadEntry) -> tuple[str | None, str | None]:
-        if entry.element is None or entry.element.encapsulated:
-            return entry.transfer_syntax, None
-        if not payload.flags & SERVABLE or entry.element.layout is None:
-            return None, None
-        syntax = HTJ2K_LOSSLESS_RPCL if payload.flags & RPCL else HTJ2K_LOSSLESS
-        transformed = payload.flags & COLOUR_TRANSFORM
-        return syntax, "YBR_RCT" if transformed else entry.element.layout.photometric
+    def _own(self, instance: int) -> slice:
+        firsts = self._index.first_payloads
+        return slice(firsts[instance], firsts[instance + 1])
 
-    @cached_property
-    def _manifest_and_layout(self) -> tuple[Manifest, RecordLayout]:
-        return opening.read_manifest(self._window, self._size)
+
+def _served_as(entry: InstanceEntry, flags: int) -> ServedAs | None:
+    if entry.element is None or entry.element.encapsulated:
+        return ServedAs(entry.transfer_syntax, None)
+    if not flags & SERVABLE or entry.element.layout is None:
+        return None
+    syntax = HTJ2K_LOSSLESS_RPCL if flags & RPCL else HTJ2K_LOSSLESS
+    return ServedAs(syntax, "YBR_RCT" if flags & COLOUR_TRANSFORM else None)

@@ -46,5 +46,5 @@ def _decode(body: Buffer, entry: PayloadEntry, layout: FrameLayout | None) -> Bu
         raise DamagedRecordError("a codestream without a layout")
     try:
         return htj2k.native(htj2k.decode(body, layout), layout)
-    except RuntimeError:
+    except (RuntimeError, ValueError):
         raise DamagedRecordError("a codestream does not decode") from None
