@@ -1,0 +1,186 @@
+"""Giving disk space back. Rows go first, bytes follow: what has no row is nobody's.
+
+The commit point is the deletion of the rows. A crash after it leaves bytes without rows, which `sweep` finds
+at the next start; a crash before it leaves everything as it was.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+import sqlalchemy as sa
+import structlog
+
+from dgis import failpoints
+from dgis.cache import blocks, locks
+from dgis.cache.files import SegmentFiles
+from dgis.cache.layout import SEGMENT_HEADER_BYTES
+from dgis.cache.values import Location
+from dgis.tables import cache_conflict, cache_instance, cache_segment
+
+_log = structlog.get_logger(__name__)
+_SLACK_BYTES = 1 << 20  # less than this without rows is not worth reading a segment's rows for
+
+
+class Claims:
+    """Extents held alone, so that nobody reads them while their rows and then their bytes go."""
+
+    def __init__(self, files: SegmentFiles) -> None:
+        self._files = files
+        self._descriptors: dict[str, int] = {}
+        self.held: dict[str, list[Location]] = defaultdict(list)
+
+    def claim(self, location: Location) -> bool:
+        """Hold an extent; False where someone reads it now."""
+        descriptor = self.descriptor(location.segment_id)
+        if descriptor is not None and not locks.hold(descriptor, location.position, location.span):
+            return False
+        self.held[location.segment_id].append(location)
+        return True
+
+    def descriptor(self, segment_id: str) -> int | None:
+        """Return the segment's file, opened once; None where it is gone."""
+        if segment_id not in self._descriptors:
+            try:
+                path = self._files.path(segment_id)
+                self._descriptors[segment_id] = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return None
+        return self._descriptors[segment_id]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for descriptor in self._descriptors.values():
+            os.close(descriptor)
+
+
+class Reclaimer:
+    """Frees the bytes of entries whose rows are gone, and whole segments when nothing in them is needed."""
+
+    def __init__(self, files: SegmentFiles, engine: sa.Engine, gateway_id: str) -> None:
+        self._files = files
+        self._engine = engine
+        self._gateway_id = gateway_id
+        self.can_punch = True  # until the file system says otherwise
+
+    def free(self, locations: Iterable[Location]) -> None:
+        """Free entries that have no row; one that is being read is left to the sweep."""
+        with Claims(self._files) as claims:
+            for location in locations:
+                claims.claim(location)
+            self.free_claimed(claims)
+
+    def free_claimed(self, claims: Claims) -> None:
+        """Free the bytes of claimed entries that have no row."""
+        for segment_id, held in claims.held.items():
+            descriptor = claims.descriptor(segment_id)
+            if descriptor is None or self._put_away(segment_id, descriptor):
+                continue
+            for start, end in _joined((each.position, each.end) for each in held):
+                self._punch(descriptor, start, end)
+
+    def sweep(self) -> None:
+        """Free whatever has no row, after a crash or a restored database; unindexed tails are not touched."""
+        with self._engine.connect() as connection:
+            marks = self._marks(connection)
+            live = _live_bytes(connection, self._gateway_id)
+        for segment_id, indexed_to in marks.items():
+            spare = self._files.allocated_bytes(segment_id) - live.get(segment_id, 0)
+            if spare >= _SLACK_BYTES or segment_id not in live:
+                self._sweep_segment(segment_id, indexed_to)
+
+    def _sweep_segment(self, segment_id: str, indexed_to: int) -> None:
+        with Claims(self._files) as claims:
+            descriptor = claims.descriptor(segment_id)
+            if descriptor is None or self._put_away(segment_id, descriptor):
+                return
+            with self._engine.connect() as connection:
+                used = _extents(connection, segment_id)
+            for start, end in _gaps(used, SEGMENT_HEADER_BYTES, indexed_to):
+                # a reader that came before the rows went is let finish; the next sweep has it
+                if locks.hold(descriptor, start, end - start):
+                    self._punch(descriptor, start, end)
+
+    def _put_away(self, segment_id: str, descriptor: int) -> bool:
+        """Remove a segment nobody writes, reads or has rows in, and that is indexed to its end."""
+        if self._needed(segment_id, descriptor) or not locks.hold(descriptor, 0, 0):
+            return False
+        if self._needed(segment_id, descriptor):  # its writer went on and left, just now
+            locks.release(descriptor, 0, 0)
+            return True  # nothing is held any more; the sweep frees what can be freed
+        self._files.put_away(segment_id)
+        with self._engine.begin() as connection:
+            connection.execute(sa.delete(cache_segment).where(cache_segment.c.id == segment_id))
+        return True
+
+    def _needed(self, segment_id: str, descriptor: int) -> bool:
+        used = sa.union_all(  # one statement: a row that changes tables is seen in one of them
+            *(
+                sa.select(sa.literal(1)).where(table.c.segment_id == segment_id).limit(1).subquery().select()
+                for table in (cache_instance, cache_conflict)
+            )
+        )
+        query = sa.select(cache_segment.c.indexed_to, sa.exists(used.subquery().select()).label("used"))
+        with self._engine.connect() as connection:
+            row = connection.execute(query.where(cache_segment.c.id == segment_id)).one_or_none()
+        return row is None or bool(row.used) or row.indexed_to < os.fstat(descriptor).st_size
+
+    def _punch(self, descriptor: int, start: int, end: int) -> None:
+        if self.can_punch and not blocks.punch(descriptor, start, end - start):
+            self.can_punch = False
+            _log.warning("cache_holes_unsupported")
+        failpoints.hit("cache.extent_freed")
+
+    def _marks(self, connection: sa.Connection) -> dict[str, int]:
+        mine = cache_segment.c.gateway_id == self._gateway_id
+        query = sa.select(cache_segment.c.id, cache_segment.c.indexed_to).where(mine)
+        return {row.id: int(row.indexed_to) for row in connection.execute(query)}
+
+
+def _live_bytes(connection: sa.Connection, gateway_id: str) -> dict[str, int]:
+    live: dict[str, int] = defaultdict(int)
+    for table in (cache_instance, cache_conflict):
+        query = sa.select(table.c.segment_id, sa.func.sum(table.c.span)).group_by(table.c.segment_id)
+        for segment_id, span in connection.execute(query.where(table.c.gateway_id == gateway_id)):
+            live[segment_id] += int(span)
+    return live
+
+
+def _extents(connection: sa.Connection, segment_id: str) -> list[tuple[int, int]]:
+    both = sa.union_all(  # one statement: a row that changes tables is seen in one of them
+        *(
+            sa.select(table.c.position, table.c.span).where(table.c.segment_id == segment_id)
+            for table in (cache_instance, cache_conflict)
+        )
+    )
+    return sorted((row.position, row.position + row.span) for row in connection.execute(both))
+
+
+def _joined(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield ranges with those that touch made one."""
+    begin = finish = -1
+    for start, end in sorted(ranges):
+        if start == finish:
+            finish = end
+            continue
+        if finish > begin:
+            yield begin, finish
+        begin, finish = start, end
+    if finish > begin:
+        yield begin, finish
+
+
+def _gaps(used: Sequence[tuple[int, int]], start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Yield what lies between sorted ranges."""
+    for begin, end in used:
+        if begin > start:
+            yield start, min(begin, stop)
+        start = max(start, end)
+    if stop > start:
+        yield start, stop
