@@ -1,0 +1,217 @@
+"""DIMSE messages on an association: commands and data sets in and out (PS3.7 section 6.3, annex F)."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from dgis.dimse.commands import Command, MalformedCommandError, decode_command, encode_command
+from dgis.dimse.endings import AssociationEndedError
+from dgis.dimse.fragments import Buffer, data_pdus, gathered
+from dgis.dimse.limits import Limits
+from dgis.dimse.pdu import (
+    CONTROL_COMMAND,
+    CONTROL_LAST,
+    PDV_HEADER,
+    PDV_LENGTH_FIELD,
+    PDV_OVERHEAD,
+    AbortReason,
+)
+from dgis.dimse.proposal import AgreedContext
+from dgis.dimse.upper_layer import UpperLayer
+from dgis.dimse.wire import Patience, Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A command that arrived and the context it came on; its data set, if any, is still to come."""
+
+    context: AgreedContext
+    command: Command
+
+
+class Association:
+    """A standing association: one operation at a time, in either direction."""
+
+    def __init__(
+        self,
+        upper_layer: UpperLayer,
+        wire: Wire,
+        contexts: Mapping[int, AgreedContext],
+        peer_max_pdu_bytes: int,
+        limits: Limits,
+    ) -> None:
+        self.contexts = contexts
+        self.idle = False  # waiting between messages: the server may wake such an association when it stops
+        self._upper = upper_layer
+        self._wire = wire
+        self._limits = limits
+        most = limits.send_pdu_bytes
+        self._send_pdu_bytes = min(peer_max_pdu_bytes, most) if peer_max_pdu_bytes else most
+        self._left = 0  # bytes of the current PDU that are not read yet, and where they begin
+        self._offset = 0
+        self._held: list[Buffer] = []  # a response that may go out together with the next message
+        rate, window = limits.minimum_bytes_per_second, limits.window_seconds
+        self._in_message = Patience("message", limits.message_seconds, rate, window)
+        self._between = Patience("idle", limits.idle_seconds)
+        self._for_response = Patience("response", limits.response_seconds)
+
+    @property
+    def established(self) -> bool:
+        """Whether messages can still pass."""
+        return self._upper.established
+
+    def next_message(self) -> Message:
+        """Wait for the next command of the peer, `idle_seconds` at most.
+
+        Raises:
+            AssociationEndedError: the association is over.
+        """
+        self._wire.expect(self._between)
+        self.idle = True
+        if self._upper.stopping:  # looked at after `idle` is set, as `stop` looks at `idle` after it set this
+            raise self._upper.abort("the gateway stops")
+        return self._read_command()
+
+    def next_response(self) -> Message:
+        """Wait for the next command while an operation of ours is open, `response_seconds` at most.
+
+        Raises:
+            AssociationEndedError: the association is over.
+        """
+        self._wire.expect(self._for_response)
+        return self._read_command()
+
+    def peek_message(self) -> Message | None:
+        """Return a command that has arrived already, or None without waiting.
+
+        Raises:
+            AssociationEndedError: the association is over.
+        """
+        if not self._left and not self._wire.pending():
+            return None
+        return self.next_response()
+
+    def receive_data(self, context: AgreedContext, consume: Callable[[memoryview], None]) -> None:
+        """Hand the pieces of a data set to `consume` as they come; each is valid during its call only.
+
+        Raises:
+            AssociationEndedError: the association is over before the data set is.
+        """
+        last = False
+        while not last:
+            context_id, control, payload = self._next_value()
+            if context_id != context.context_id or control & CONTROL_COMMAND:
+                raise self._upper.violation("a command inside a data set", AbortReason.UNEXPECTED_PDU)
+            consume(payload)
+            last = bool(control & CONTROL_LAST)
+
+    def receive_small_data(self, context: AgreedContext) -> bytes | None:
+        """Return a whole data set that is kept in memory, or None where it passes `identifier_bytes`.
+
+        Raises:
+            AssociationEndedError: the association is over before the data set is.
+        """
+        kept = bytearray()
+        too_large = False
+
+        def keep(piece: memoryview) -> None:
+            nonlocal too_large
+            too_large = too_large or len(kept) + len(piece) > self._limits.identifier_bytes
+            if not too_large:
+                kept.extend(piece)
+
+        self.receive_data(context, keep)
+        return None if too_large else bytes(kept)
+
+    def discard_data(self, context: AgreedContext) -> None:
+        """Read a data set that nobody wants, so that the response keeps its place.
+
+        Raises:
+            AssociationEndedError: the association is over before the data set is.
+        """
+        self.receive_data(context, lambda _piece: None)
+
+    def send(self, context_id: int, command: Command, data: Iterable[Buffer] | None = None) -> None:
+        """Send one message, and what was held, with as few system calls as the kernel allows.
+
+        Raises:
+            AssociationEndedError: the association is over.
+        """
+        first, self._held = [*self._held, *self._command_pdus(context_id, command)], []
+        pdus = () if data is None else data_pdus(context_id, 0, data, self._send_pdu_bytes)
+        for group in gathered(pdus, first):
+            self._upper.send_data(group)
+
+    def hold(self, context_id: int, command: Command) -> None:
+        """Prepare a message without a data set to go out in front of the next one that is sent."""
+        self._held += self._command_pdus(context_id, command)
+
+    def release(self) -> None:
+        """Release the association as its requestor.
+
+        Raises:
+            AssociationEndedError: it ended otherwise.
+        """
+        self._upper.release()
+        self._upper.close()
+
+    def abort(self, words: str = "") -> AssociationEndedError:
+        """Abort the association; return the error that says so."""
+        return self._upper.abort(words)
+
+    def close(self) -> None:
+        """Give the connection back, aborting what still stands."""
+        self._upper.close()
+
+    def stop(self) -> None:
+        """Let an idle association abort now, a busy one after its operation; callable from another thread."""
+        self._upper.stopping = True
+        if self.idle:
+            self._wire.wake()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._upper.stopping
+
+    def _command_pdus(self, context_id: int, command: Command) -> list[Buffer]:
+        pdus = data_pdus(context_id, CONTROL_COMMAND, (encode_command(command),), self._send_pdu_bytes)
+        return [part for pdu in pdus for part in pdu]
+
+    def _read_command(self) -> Message:
+        context_id, control, payload = self._next_value()
+        whole: Buffer = payload
+        if not control & CONTROL_LAST:
+            kept = bytearray(payload)
+            while not control & CONTROL_LAST and control & CONTROL_COMMAND:
+                following_id, control, payload = self._next_value()
+                if following_id != context_id or len(kept) + len(payload) > self._limits.command_bytes:
+                    raise self._upper.violation("a command set without end")
+                kept += payload
+            whole = kept
+        context = self.contexts.get(context_id)
+        if not control & CONTROL_COMMAND or context is None:
+            words = "no such presentation context" if context is None else "a data set without a command"
+            raise self._upper.violation(words, AbortReason.UNEXPECTED_PDU)
+        try:
+            return Message(context, decode_command(whole))
+        except MalformedCommandError as error:
+            raise self._upper.violation(str(error)) from error
+
+    def _next_value(self) -> tuple[int, int, memoryview]:
+        """Return context ID, control header and payload of the next presentation data value."""
+        if not self._left:
+            self._offset, self._left = self._upper.next_data()
+            if self.idle:
+                self.idle = False
+                self._wire.expect(self._in_message)
+        if self._left < PDV_OVERHEAD:
+            raise self._upper.violation(f"{self._left} stray bytes in a P-DATA-TF")
+        buffer = self._wire.buffer
+        length, context_id, control = PDV_HEADER.unpack_from(buffer, self._offset)
+        if not PDV_OVERHEAD - PDV_LENGTH_FIELD <= length <= self._left - PDV_LENGTH_FIELD:
+            raise self._upper.violation(f"data value of {length} bytes, {self._left} are left")
+        start = self._offset + PDV_OVERHEAD
+        end = self._offset + PDV_LENGTH_FIELD + length
+        self._left -= end - self._offset
+        self._offset = end
+        return context_id, control, memoryview(buffer)[start:end]

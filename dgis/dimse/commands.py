@@ -1,0 +1,187 @@
+"""DIMSE command sets: implicit VR little endian elements of group 0000, PS3.7 section 9.3, annex E."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from struct import Struct
+from typing import Any, NamedTuple
+
+from dgis.dimse.status import COMMENT_CHARACTERS
+
+_ELEMENT = Struct("<HHI")
+_U16 = Struct("<H")
+_U32 = Struct("<I")
+_NO_DATA_SET = 0x0101  # Command Data Set Type, PS3.7 E.1: any other value means a data set follows
+_DATA_SET = 0x0001
+RESPONSE = 0x8000
+
+
+class MalformedCommandError(ValueError):
+    """Bytes that are no command set; the text holds tags and lengths, never content."""
+
+
+class Field(IntEnum):
+    """Command Field (0000,0100), PS3.7 E.1."""
+
+    C_STORE_RQ = 0x0001
+    C_GET_RQ = 0x0010
+    C_FIND_RQ = 0x0020
+    C_MOVE_RQ = 0x0021
+    C_ECHO_RQ = 0x0030
+    N_EVENT_REPORT_RQ = 0x0100
+    N_ACTION_RQ = 0x0130
+    C_CANCEL_RQ = 0x0FFF
+    C_STORE_RSP = 0x8001
+    C_GET_RSP = 0x8010
+    C_FIND_RSP = 0x8020
+    C_MOVE_RSP = 0x8021
+    C_ECHO_RSP = 0x8030
+    N_EVENT_REPORT_RSP = 0x8100
+    N_ACTION_RSP = 0x8130
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command set; a field that the message does not have is None. UIDs are text as sent, padding off."""
+
+    field: int
+    sop_class: str | None = None
+    requested_sop_class: str | None = None
+    message_id: int | None = None
+    responded_to: int | None = None
+    move_destination: str | None = None
+    priority: int | None = None
+    has_data_set: bool = False
+    status: int | None = None
+    offending: tuple[int, ...] | None = None
+    comment: str | None = None
+    sop_instance: str | None = None
+    requested_sop_instance: str | None = None
+    event_type: int | None = None
+    action_type: int | None = None
+    remaining: int | None = None
+    completed: int | None = None
+    failed: int | None = None
+    warning: int | None = None
+    originator_ae: str | None = None
+    originator_message_id: int | None = None
+
+
+class _Form(NamedTuple):
+    """How one value representation is read and written."""
+
+    decode: Callable[[bytes], Any]
+    encode: Callable[[Any], bytes]
+
+
+def _decode_short(value: bytes) -> int:
+    if len(value) != _U16.size:
+        raise MalformedCommandError(f"US of {len(value)} bytes")
+    return int(_U16.unpack(value)[0])
+
+
+def _decode_text(value: bytes) -> str:
+    return value.strip(b"\0 ").decode("ascii", "replace")
+
+
+def _decode_tags(value: bytes) -> tuple[int, ...]:
+    words = [_U16.unpack_from(value, at)[0] for at in range(0, len(value) - len(value) % 4, 2)]
+    return tuple(group << 16 | element for group, element in zip(words[::2], words[1::2], strict=True))
+
+
+def _encode_tags(tags: tuple[int, ...]) -> bytes:
+    return b"".join(_U16.pack(tag >> 16) + _U16.pack(tag & 0xFFFF) for tag in tags)
+
+
+def _padded(value: bytes, pad: bytes) -> bytes:
+    return value + pad if len(value) % 2 else value
+
+
+_US = _Form(_decode_short, _U16.pack)
+_UI = _Form(_decode_text, lambda uid: _padded(uid.encode("ascii", "replace"), b"\0"))
+_AE = _Form(_decode_text, lambda title: _padded(title.encode("ascii", "replace"), b" "))
+_LO = _Form(
+    _decode_text,
+    lambda words: _padded(words[:COMMENT_CHARACTERS].encode("ascii", "replace"), b" "),
+)
+_AT = _Form(_decode_tags, _encode_tags)
+_DATA_SET_TYPE = _Form(
+    lambda value: _decode_short(value) != _NO_DATA_SET,
+    lambda present: _U16.pack(_DATA_SET if present else _NO_DATA_SET),
+)
+
+# PS3.7 table E.1-1, in the order of the tags: element of group 0000, name of the field here, form.
+ELEMENTS: tuple[tuple[int, str, _Form], ...] = (
+    (0x0002, "sop_class", _UI),
+    (0x0003, "requested_sop_class", _UI),
+    (0x0100, "field", _US),
+    (0x0110, "message_id", _US),
+    (0x0120, "responded_to", _US),
+    (0x0600, "move_destination", _AE),
+    (0x0700, "priority", _US),
+    (0x0800, "has_data_set", _DATA_SET_TYPE),
+    (0x0900, "status", _US),
+    (0x0901, "offending", _AT),
+    (0x0902, "comment", _LO),
+    (0x1000, "sop_instance", _UI),
+    (0x1001, "requested_sop_instance", _UI),
+    (0x1002, "event_type", _US),
+    (0x1008, "action_type", _US),
+    (0x1020, "remaining", _US),
+    (0x1021, "completed", _US),
+    (0x1022, "failed", _US),
+    (0x1023, "warning", _US),
+    (0x1030, "originator_ae", _AE),
+    (0x1031, "originator_message_id", _US),
+)
+_BY_ELEMENT = {element: (name, form.decode) for element, name, form in ELEMENTS}
+_ENCODERS = tuple((element, name, form.encode) for element, name, form in ELEMENTS)
+
+
+def encode_command(command: Command) -> bytes:
+    """Return the command set with its group length in front."""
+    parts = []
+    for element, name, encode in _ENCODERS:
+        value = getattr(command, name)
+        if value is not None:
+            raw = encode(value)
+            parts.append(_ELEMENT.pack(0, element, len(raw)))
+            parts.append(raw)
+    body = b"".join(parts)
+    return _ELEMENT.pack(0, 0, 4) + _U32.pack(len(body)) + body
+
+
+def decode_command(data: bytes | bytearray | memoryview) -> Command:
+    """Read a command set; elements that nobody needs are passed over, the group length is not believed.
+
+    Raises:
+        MalformedCommandError: lengths that do not fit, another group, no Command Field or Data Set Type.
+    """
+    found: dict[str, Any] = {}
+    offset, end = 0, len(data)
+    while offset < end:
+        if end - offset < _ELEMENT.size:
+            raise MalformedCommandError(f"{end - offset} stray bytes")
+        group, element, length = _ELEMENT.unpack_from(data, offset)
+        offset += _ELEMENT.size
+        if group != 0 or length > end - offset:
+            raise MalformedCommandError(f"element ({group:04X},{element:04X}) of {length} bytes")
+        known = _BY_ELEMENT.get(element)
+        if known is not None and length:
+            name, decode = known
+            found[name] = decode(bytes(data[offset : offset + length]))
+        offset += length
+    if "field" not in found or "has_data_set" not in found:
+        raise MalformedCommandError("no Command Field or no Command Data Set Type")
+    return Command(**found)
+
+
+def response_to(request: Command, status: int, **values: Any) -> Command:  # noqa: ANN401 (fields of Command)
+    """Build the response to a request: its field, its message ID, its SOP class (PS3.7 9.3)."""
+    return Command(
+        field=request.field | RESPONSE,
+        sop_class=request.sop_class,
+        responded_to=request.message_id,
+        status=status,
+        **values,
+    )

@@ -1,0 +1,189 @@
+"""One connection from its first byte to its last: association, then one operation after another."""
+
+import itertools
+import socket
+import ssl
+from collections.abc import Callable
+
+import structlog
+
+from dgis.dimse.association import Association
+from dgis.dimse.commands import Field
+from dgis.dimse.echo import serve_echo
+from dgis.dimse.endings import AssociationEndedError, EndingKind
+from dgis.dimse.limits import Limits
+from dgis.dimse.negotiation import Agreement, negotiate, refuse_outright
+from dgis.dimse.pdu import LOCAL_LIMIT_EXCEEDED, TEMPORARY_CONGESTION, Rejection
+from dgis.dimse.proposal import AssociateRequest
+from dgis.dimse.register import Register
+from dgis.dimse.services import Admitted, Attempt, Event, Note, Services, Session
+from dgis.dimse.sop_classes import Operation, service_of
+from dgis.dimse.states import Role
+from dgis.dimse.status import Refusal, Status
+from dgis.dimse.store import serve_store
+from dgis.dimse.turn import Turn
+from dgis.dimse.upper_layer import UpperLayer
+from dgis.dimse.wire import Wire
+
+_log = structlog.get_logger(__name__)
+_numbers = itertools.count(1)
+
+# PS3.7 table 9.3: which request is for which kind of SOP class, and who serves it.
+_SERVED: dict[int, tuple[Operation, Callable[[Turn], None]]] = {
+    Field.C_ECHO_RQ: (Operation.VERIFY, serve_echo),
+    Field.C_STORE_RQ: (Operation.STORE, serve_store),
+}
+_NOT_FOR_THIS_CLASS = Refusal(Status.SOP_CLASS_NOT_SUPPORTED, "this operation is not of this SOP class")
+_UNKNOWN_OPERATION = Refusal(Status.UNRECOGNIZED_OPERATION, "this operation is not supported")
+_FAILED = Refusal(Status.PROCESSING_FAILURE, "the gateway failed to process the request")
+
+
+class Conversation:
+    """Serves one accepted connection; `run` is the life of its thread."""
+
+    def __init__(
+        self,
+        connected: tuple[socket.socket, str],
+        services: Services,
+        limits: Limits,
+        register: Register,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._socket, self.address = connected
+        self._services = services
+        self._limits = limits
+        self._register = register
+        self._tls = tls
+        self._association: Association | None = None
+
+    def run(self) -> None:
+        """Serve until the association ends; nothing is raised, whatever the peer or a service does."""
+        try:
+            self._secure()
+            wire = Wire(self._socket, self._limits)
+            self._converse(UpperLayer(wire, Role.ACCEPTOR, self._limits), wire)
+        except OSError as error:  # TLS that does not come about, a peer gone before its first byte
+            _log.info("connection_failed", error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - a defect in one association must not end the others
+            _log.error("association_failed", error=type(error).__name__)
+        finally:
+            self._socket.close()
+            self._register.leave(self)
+
+    def stop(self) -> None:
+        """End after the operation at hand; callable from another thread."""
+        if self._association is None:
+            self.cut()
+        else:
+            self._association.stop()
+
+    def cut(self) -> None:
+        """End now; callable from another thread."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # it is gone already
+
+    def _secure(self) -> None:
+        if self._tls is not None:
+            self._socket.settimeout(self._limits.artim_seconds)
+            self._socket = self._tls.wrap_socket(self._socket, server_side=True)
+
+    def _converse(self, upper: UpperLayer, wire: Wire) -> None:
+        session = None
+        try:
+            request = upper.await_request()
+            admitted = self._admit(request)
+            if isinstance(admitted, Rejection):
+                raise upper.reject(admitted)
+            session = self._session(request, admitted)
+            agreement = negotiate(request)
+            answer = agreement.answer(request, self._limits.max_pdu_bytes, admitted.identity_response)
+            upper.accept(answer, request.application_context)
+            association = Association(upper, wire, agreement.contexts, request.max_pdu_bytes, self._limits)
+            self._association = association
+            self._services.note(Event(Note.ASSOCIATION_OPENED, self.address, session))
+            self._serve(association, session, agreement)
+        except AssociationEndedError as error:
+            self._ended(error, session)
+        finally:
+            upper.close()
+
+    def _admit(self, request: AssociateRequest) -> Admitted | Rejection:
+        outright = refuse_outright(request, self._limits.smallest_pdu_bytes)
+        if outright is not None:
+            return outright
+        if not self._register.promote(self):
+            return LOCAL_LIMIT_EXCEEDED
+        assert request.called_ae is not None  # refused outright otherwise
+        assert request.calling_ae is not None
+        secured = self._socket if isinstance(self._socket, ssl.SSLSocket) else None
+        attempt = Attempt(
+            request.called_ae,
+            request.calling_ae,
+            self.address,
+            request.identity,
+            secured.getpeercert(binary_form=True) if secured else None,
+            encrypted=secured is not None,
+        )
+        try:
+            admitted = self._services.admit(attempt)
+        except Exception as error:  # noqa: BLE001 - the back end is ill: the peer is asked to come again
+            _log.error("admission_failed", error=type(error).__name__)
+            admitted = TEMPORARY_CONGESTION
+        if isinstance(admitted, Rejection):
+            self._register.demote(self)
+        return admitted
+
+    def _session(self, request: AssociateRequest, admitted: Admitted) -> Session:
+        return Session(
+            next(_numbers), admitted.caller, request.called_ae or "", request.calling_ae or "", self.address
+        )
+
+    def _serve(self, association: Association, session: Session, agreement: Agreement) -> None:
+        while True:
+            message = association.next_message()
+            turn = Turn(association, message, session, self._services, self._limits, agreement.extended)
+            if message.command.message_id is None and message.command.field != Field.C_CANCEL_RQ:
+                raise association.abort("a request without a message ID")
+            _answer(turn)
+            if association.stopping:
+                raise association.abort("the gateway stops")
+
+    def _ended(self, error: AssociationEndedError, session: Session | None) -> None:
+        ending = error.ending
+        refused = ending.kind is EndingKind.REJECTED
+        note = Note.ASSOCIATION_REFUSED if refused else Note.ASSOCIATION_ENDED
+        words = f"{ending.kind.value}: {ending.words}" if ending.words else ending.kind.value
+        if ending.kind is not EndingKind.RELEASED:
+            number = session.number if session else 0
+            _log.info("association_ended", number=number, how=ending.kind.name, words=ending.words)
+        self._services.note(Event(note, self.address, session, words=words))
+
+
+def _answer(turn: Turn) -> None:
+    """Serve one request; a cancel of what is over already is not answered (PS3.7 9.3.2.3)."""
+    command, context = turn.message.command, turn.message.context
+    if command.field == Field.C_CANCEL_RQ:
+        return
+    if command.field & 0x8000:
+        raise turn.association.abort("a response to nothing")
+    operation, serve = _SERVED.get(command.field, (None, None))
+    service = service_of(context.abstract_syntax)
+    if serve is None or service is None or service.operation is not operation:
+        _decline(turn, _UNKNOWN_OPERATION if serve is None else _NOT_FOR_THIS_CLASS)
+        return
+    try:
+        serve(turn)
+    except AssociationEndedError:
+        raise
+    except Exception as error:  # the peer gets a status; where the message stood is unknown, so that is all
+        _log.error("operation_failed", operation=operation.name, error=type(error).__name__)
+        turn.refuse(_FAILED)
+        raise turn.association.abort("a service failed") from error
+
+
+def _decline(turn: Turn, refusal: Refusal) -> None:
+    if turn.message.command.has_data_set:
+        turn.association.discard_data(turn.message.context)
+    turn.refuse(refusal)

@@ -1,0 +1,33 @@
+"""What the door grants a peer: sizes, times and rates, in one frozen value."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Every bound of one association and of the door; a peer can reach none of them by sending well.
+
+    Times are counted only while we wait for the peer: our own disk never counts against a sender.
+    """
+
+    max_pdu_bytes: int = 131_072  # offered to the peer; larger ones bring no speed (measured)
+    send_pdu_bytes: int = 1 << 20  # the most we send when the peer names no limit or an absurd one
+    smallest_pdu_bytes: int = 64  # a peer that takes less per PDU cannot be served
+    associate_bytes: int = 1 << 20  # A-ASSOCIATE-RQ: 128 contexts and user identities of 64 KiB fit
+    command_bytes: int = 65_536
+    identifier_bytes: int = 4 << 20  # a list of 60,000 UIDs
+    header_scan_bytes: int = 8 << 20  # the most that is kept of a data set while its UIDs are looked for
+
+    artim_seconds: float = 10.0  # PS3.8 9.1.5, while an A-ASSOCIATE-RQ is awaited (Sta2)
+    close_seconds: float = 2.0  # PS3.8 9.1.5, while the peer is to close the connection (Sta13)
+    idle_seconds: float = 60.0  # between messages
+    message_seconds: float = 21_600.0  # waited for one message in all
+    response_seconds: float = 120.0  # for the response to what we asked
+    connect_seconds: float = 10.0
+    send_seconds: float = 30.0  # without one byte taken by the peer
+    window_seconds: float = 15.0  # of waiting, in each of which the minimum rate must be reached
+    minimum_bytes_per_second: int = 1024
+
+    max_associations: int = 100
+    max_associations_per_address: int = 50
+    max_unassociated: int = 64  # connections that have not proposed an association yet; the oldest gives way

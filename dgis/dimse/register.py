@@ -1,0 +1,103 @@
+"""Who is connected: bounds on associations, and on connections that never propose one."""
+
+import threading
+from collections import Counter
+from typing import Protocol
+
+from dgis.dimse.limits import Limits
+
+
+class Connection(Protocol):
+    """What the register needs of a connection."""
+
+    address: str
+
+    def stop(self) -> None:
+        """End between operations; callable from another thread."""
+
+    def cut(self) -> None:
+        """End now; callable from another thread."""
+
+
+class Register:
+    """Keeps count of connections, thread-safe.
+
+    A connection waits until its A-ASSOCIATE-RQ has come. Waiting ones do not count as associations, and when
+    there are too many, the oldest of the address that has most gives way: a thousand silent connections
+    never keep a sender out that speaks at once.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._waiting: dict[Connection, None] = {}  # in order of arrival
+        self._standing: dict[Connection, None] = {}
+        self._changed = threading.Condition()
+
+    def enter(self, connection: Connection) -> None:
+        """Take in a new connection; another one may be cut for it."""
+        victim = None
+        with self._changed:
+            self._waiting[connection] = None
+            if len(self._waiting) > self._limits.max_unassociated:
+                (most, _), *_ = Counter(waiting.address for waiting in self._waiting).most_common(1)
+                victim = next(waiting for waiting in self._waiting if waiting.address == most)
+                del self._waiting[victim]
+        if victim is not None:
+            victim.cut()
+
+    def promote(self, connection: Connection) -> bool:
+        """Count a connection as an association; False where a limit is reached."""
+        with self._changed:
+            same = sum(other.address == connection.address for other in self._standing)
+            room = (
+                connection in self._waiting
+                and len(self._standing) < self._limits.max_associations
+                and same < self._limits.max_associations_per_address
+            )
+            if room:
+                del self._waiting[connection]
+                self._standing[connection] = None
+            return room
+
+    def demote(self, connection: Connection) -> None:
+        """Count a refused association as waiting again while its connection is closed."""
+        with self._changed:
+            self._standing.pop(connection, None)
+            self._waiting[connection] = None
+
+    def leave(self, connection: Connection) -> None:
+        """Forget a connection that is closed."""
+        with self._changed:
+            self._waiting.pop(connection, None)
+            self._standing.pop(connection, None)
+            self._changed.notify_all()
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many wait and how many stand."""
+        with self._changed:
+            return len(self._waiting), len(self._standing)
+
+    def stop(self, seconds: float) -> bool:
+        """Cut what waits, let what stands finish its operation; cut the rest after `seconds`.
+
+        Returns:
+            Whether all ended by themselves.
+        """
+        with self._changed:
+            waiting, standing = tuple(self._waiting), tuple(self._standing)
+        for connection in waiting:
+            connection.cut()
+        for connection in standing:
+            connection.stop()
+        if self.wait_empty(seconds):
+            return True
+        with self._changed:
+            left = (*self._waiting, *self._standing)
+        for connection in left:
+            connection.cut()
+        return False
+
+    def wait_empty(self, seconds: float) -> bool:
+        """Wait until nobody is connected; False after `seconds`."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._waiting and not self._standing, seconds)

@@ -1,0 +1,92 @@
+"""What a proposed abstract syntax is to this gateway (PS3.4 annexes A, B, C; PS3.6 table A-1)."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from pydicom.uid import UID
+from pynetdicom.sop_class import _QR_CLASSES, _STORAGE_CLASSES, _VERIFICATION_CLASSES
+
+from catalog.query import Root
+from dgis.dimse.uids import DEFLATED_LE, EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, is_uid
+
+_STANDARD_ROOT = "1.2.840.10008."
+_STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."  # storage classes younger than the dictionary stand here
+
+# Pixels behind a reference to a server or a stream: keeping the data set would not keep the image.
+REFERENCED_PIXEL_SYNTAXES = frozenset(
+    {
+        "1.2.840.10008.1.2.4.94",  # JPIP Referenced
+        "1.2.840.10008.1.2.4.95",  # JPIP Referenced Deflate
+        "1.2.840.10008.1.2.4.204",  # JPIP HTJ2K Referenced
+        "1.2.840.10008.1.2.4.205",  # JPIP HTJ2K Referenced Deflate
+        "1.2.840.10008.1.2.7.1",  # SMPTE ST 2110-20, progressive
+        "1.2.840.10008.1.2.7.2",  # SMPTE ST 2110-20, interlaced
+        "1.2.840.10008.1.2.7.3",  # SMPTE ST 2110-30, audio
+    }
+)
+MESSAGE_SYNTAXES = (IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE, DEFLATED_LE)
+"""Of messages whose data sets we read or write ourselves: queries and their answers."""
+
+
+class Operation(Enum):
+    """What a context is for."""
+
+    VERIFY = "verify"
+    STORE = "store"
+    FIND = "find"
+    MOVE = "move"
+    GET = "get"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One supported abstract syntax; `root` is the information model of a query class."""
+
+    operation: Operation
+    root: Root | None = None
+
+
+# PS3.4 C.6.1.3, C.6.2.3: the classes of both roots; Patient/Study Only is retired and not offered.
+_QUERY_NAMES = {
+    "PatientRootQueryRetrieveInformationModelFind": Service(Operation.FIND, Root.PATIENT),
+    "PatientRootQueryRetrieveInformationModelMove": Service(Operation.MOVE, Root.PATIENT),
+    "PatientRootQueryRetrieveInformationModelGet": Service(Operation.GET, Root.PATIENT),
+    "StudyRootQueryRetrieveInformationModelFind": Service(Operation.FIND, Root.STUDY),
+    "StudyRootQueryRetrieveInformationModelMove": Service(Operation.MOVE, Root.STUDY),
+    "StudyRootQueryRetrieveInformationModelGet": Service(Operation.GET, Root.STUDY),
+}
+_STORE = Service(Operation.STORE)
+# Retired storage classes of images and plans that stand elsewhere in PS3.6 table A-1.
+_RETIRED_STORAGE = ("1.2.840.10008.5.1.1.29", "1.2.840.10008.5.1.1.30", "1.2.840.10008.5.1.4.34.1")
+SERVICES: dict[str, Service] = {
+    **{uid: Service(Operation.VERIFY) for uid in _VERIFICATION_CLASSES.values()},
+    **{_QR_CLASSES[name]: service for name, service in _QUERY_NAMES.items()},
+    **dict.fromkeys((*_STORAGE_CLASSES.values(), *_RETIRED_STORAGE), _STORE),
+}
+
+
+def service_of(abstract_syntax: str) -> Service | None:
+    """Tell what an abstract syntax is for, or None where it is none of ours.
+
+    A class that is not of the standard counts as a storage class of somebody's own. Objects without a
+    patient (colour palettes, hanging protocols, implant templates) belong to another service class (PS3.4
+    annex GG): they have no study in which they could be found.
+    """
+    known = SERVICES.get(abstract_syntax)
+    if known is not None:
+        return known
+    if not is_uid(abstract_syntax):
+        return None
+    if not abstract_syntax.startswith(_STANDARD_ROOT):
+        return _STORE
+    name = UID(abstract_syntax).name  # the UID itself where the dictionary does not know it
+    young = name == abstract_syntax
+    under_storage = abstract_syntax.startswith(_STORAGE_ROOT)
+    return _STORE if under_storage and (young or not name or "Storage" in name) else None
+
+
+def takes_syntax(service: Service, transfer_syntax: str) -> bool:
+    """Tell whether data sets of a service may come in a transfer syntax; stored ones are kept as sent."""
+    if service.operation is Operation.STORE:
+        return is_uid(transfer_syntax) and transfer_syntax not in REFERENCED_PIXEL_SYNTAXES
+    return transfer_syntax in MESSAGE_SYNTAXES
