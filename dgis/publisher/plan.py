@@ -21,7 +21,7 @@ Instance = TypeVar("Instance", bound=Sized)
 def cut(
     instances: Iterable[Instance], part_bytes: int, part_instances: int = 10_000
 ) -> Iterator[list[Instance]]:
-    """Yield parts of at most `part_bytes` raw bytes, in order; an instance larger than that is a part alone."""
+    """Yield parts of at most `part_bytes` raw bytes, in order; a larger instance is a part alone."""
     part: list[Instance] = []
     taken = 0
     for instance in instances:
