@@ -1,4 +1,4 @@
-"""The publisher's queue: due series become parts; a part is claimed under a lease, and ends or waits again."""
+"""The publisher's queue: due series become parts; a part is claimed under a lease until it is done."""
 
 import secrets
 from collections.abc import Sequence
@@ -111,7 +111,7 @@ def plan_due(connection: sa.Connection, gateway_id: str, now_ms: int, part_bytes
     return planned
 
 
-def claim(connection: sa.Connection, gateway_id: str, owner: str, now_ms: int, lease_ms: int) -> Part | None:
+def claim(connection: sa.Connection, owner: Owner, now_ms: int, lease_ms: int) -> Part | None:
     """Take the oldest part that is due under a lease, or None; a lease that ran out is anybody's."""
     free = sa.or_(publish_part.c.lease_until_ms.is_(None), publish_part.c.lease_until_ms < now_ms)
     row = connection.execute(
