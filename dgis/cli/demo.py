@@ -1,0 +1,38 @@
+"""`dgis demo`: the whole story on invented patients; exit code 1 when a claim did not hold."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from dgis import logs
+from dgis.cli.common import FAILED, AsJson, fail, print_json
+from dgis.demo.gateway import DemoError
+from dgis.demo.story import run_demo
+
+_DemoHome = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", help="Keep the demo's data here [default: a temporary folder].", show_default=False
+    ),
+]
+
+
+def demo(home: _DemoHome = None, as_json: AsJson = False) -> None:
+    """Run a real gateway with three folder nodes through its paces; about a minute, nothing is left behind.
+
+    With --home the demo's data is kept there to look at; the folder must be empty or an earlier demo's.
+    """
+    logs.silence_libraries()
+    told = Console(highlight=False, file=sys.stderr if as_json else sys.stdout)
+    try:
+        checks = run_demo(home, told)
+    except DemoError as error:
+        fail(str(error))
+    if as_json:
+        print_json({"ok": checks.all_held, "checks": [asdict(check) for check in checks.made]})
+    if not checks.all_held:
+        raise typer.Exit(FAILED)
