@@ -14,8 +14,8 @@ class Proof(Enum):
     STATED: the node says size and, where it keeps one, digest of what it holds. Finds a node that lost the
         object or cut it; the bytes themselves rest on what the node compared on the way in (a server the
         Content-MD5, a folder what it read back).
-    READ_BACK: every byte is fetched again and hashed. Finds a node that lies, at the cost of a read; bytes may
-        still come from the node's memory and not its medium, which only a later scrub reaches.
+    READ_BACK: every byte is fetched again and hashed. Finds a node that lies, at the cost of a read; bytes
+        may still come from the node's memory and not its medium, which only a later scrub reaches.
     """
 
     STATED = auto()

@@ -1,0 +1,87 @@
+"""The replica index: which objects there are, and where each has copies.
+
+Times are epoch milliseconds, sizes bytes. `record_key` is the joint with the catalog, opaque here.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from replica.values import CopyState
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only in a column declared INTEGER.
+_RowId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+replica_object = sa.Table(
+    "replica_object",
+    metadata,
+    sa.Column("id", _RowId, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),  # the same on every node
+    sa.Column("record_key", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),  # storage_nodes.addresses.Kind
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.LargeBinary(32), nullable=False),
+    sa.Column("layout", sa.JSON(none_as_null=True)),  # how a reader opens it with one read; opaque here
+    # The life of an object: intended -> committed -> superseded -> removing -> gone. See replica/intent.py.
+    sa.Column(
+        "intent", sa.Text, nullable=False
+    ),  # token of the latest attempt to put it: only that one commits
+    sa.Column("intended_ms", sa.BigInteger, nullable=False),
+    sa.Column("committed_ms", sa.BigInteger),
+    sa.Column("superseded_ms", sa.BigInteger),
+    sa.Column(
+        "removing_ms", sa.BigInteger
+    ),  # set before the first copy is deleted; from then on nobody commits
+    # Work on the object, by one worker at a time.
+    sa.Column("fill_due_ms", sa.BigInteger),  # none: it has its copies
+    sa.Column("attempts", sa.Integer, nullable=False, default=0, server_default="0"),
+    sa.Column("lease_owner", sa.Text),
+    sa.Column("lease_until_ms", sa.BigInteger, nullable=False, default=0, server_default="0"),
+)
+
+
+def _partial(
+    name: str, where: sa.ColumnElement[bool], *columns: sa.Column[Any], unique: bool = False
+) -> sa.Index:
+    """Return an index over some rows only, spelt for both databases."""
+    return sa.Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
+
+_object = replica_object.c
+_is_live = _object.committed_ms.is_not(None) & _object.superseded_ms.is_(None)
+
+# One live object a key and kind: two publishers of one part cannot both commit, the database decides.
+_partial("uq_replica_object_live", _is_live, _object.record_key, _object.kind, unique=True)
+_partial("ix_replica_object_fill_due", _object.fill_due_ms.is_not(None), _object.fill_due_ms)
+_partial("ix_replica_object_intended", _object.committed_ms.is_(None), _object.intended_ms)
+_partial("ix_replica_object_superseded", _object.superseded_ms.is_not(None), _object.superseded_ms)
+sa.Index("ix_replica_object_record_key", _object.record_key)
+
+replica_copy = sa.Table(
+    "replica_copy",
+    metadata,
+    sa.Column("object_id", sa.ForeignKey("replica_object.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("node", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),  # replica.values.CopyState
+    sa.Column("verified_ms", sa.BigInteger),  # when its bytes were last known to be right
+    sa.Column(
+        "due_ms", sa.BigInteger, nullable=False, default=0, server_default="0"
+    ),  # not to be tried before
+    sa.Column("attempts", sa.Integer, nullable=False, default=0, server_default="0"),
+    sa.Column("last_error", sa.Text),  # words
+)
+
+_copy = replica_copy.c
+sa.Index("ix_replica_copy_node_state", _copy.node, _copy.state)
+_partial("ix_replica_copy_unsettled", _copy.state != CopyState.AVAILABLE, _copy.state, _copy.due_ms)
+_partial("ix_replica_copy_verified", _copy.state == CopyState.AVAILABLE, _copy.verified_ms)
