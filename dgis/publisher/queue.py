@@ -142,9 +142,12 @@ def claim(connection: sa.Connection, owner: Owner, now_ms: int, lease_ms: int) -
     return Part(row.id, row.phi_series_id, RecordKey(row.record_key), row.attempts + 1, originals)
 
 
-def renew(connection: sa.Connection, part: Part, owner: Owner, until_ms: int, step: Step) -> bool:
+def renew(
+    connection: sa.Connection, part: Part, owner: Owner, until_ms: int, step: Step | None = None
+) -> bool:
     """Keep the lease for longer; False where somebody else has taken the part over."""
-    held = sa.update(publish_part).where(_held(part, owner)).values(lease_until_ms=until_ms, step=step.value)
+    values = {"lease_until_ms": until_ms, **({"step": step.value} if step else {})}
+    held = sa.update(publish_part).where(_held(part, owner)).values(**values)
     return connection.execute(held).rowcount == 1
 
 

@@ -1,0 +1,243 @@
+"""Publishing one part, step by step: each step can be repeated, and the last one makes it real.
+
+    claim under a lease -> patient key durable -> de-identify, pack, seal, prove -> put on nodes to the quorum
+    -> ONE transaction: replica rows, catalog rows, part done (the commit point)
+
+A crash before the commit point leaves the originals in the cache, an intent that the cleaner knows, and
+perhaps bytes on nodes that nobody reads; the part is taken up again when its lease runs out. A crash after
+it leaves nothing undone: cached originals may be evicted from then on.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+
+import sqlalchemy as sa
+import structlog
+
+from catalog import publish as catalog
+from catalog.tables import PHI
+from deid.keys.store import KeyStore
+from deid.keys.values import KeysError
+from dgis import failpoints
+from dgis.cache.extent import Evicted
+from dgis.cache.index import CacheIndex
+from dgis.publisher import queue
+from dgis.publisher.pack import PackedPart, Packer, PackError, Sealing, Source, pack
+from dgis.publisher.queue import Original, Owner, Part, Result, Step
+from dgis.publisher.rows import sealed_rows
+from replica.context import Replicas
+from replica.intent import IntentLost, commit_copies
+from replica.store import put_with_quorum
+from replica.values import NewObject, NotStored, Stored
+from storage_nodes.addresses import Kind
+from storage_nodes.record.values import RecordLayout
+
+_log = structlog.get_logger(__name__)
+
+_READ_BELOW_BYTES = 4 << 20  # smaller originals are read, larger ones mapped: a mapping costs a descriptor
+
+
+class NotNow(Exception):  # noqa: N818 (the part waits for its next attempt)
+    """An attempt that did not come through; the text says why and holds nothing of an image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much at once, and how long a lease holds."""
+
+    part_bytes: int
+    lease_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What publishing works with."""
+
+    engine: sa.Engine
+    cache: CacheIndex
+    packer: Packer
+    keys: KeyStore
+    replicas: Replicas
+    clock_ms: Callable[[], int]
+
+
+class Publisher:
+    """Publishes the parts of one gateway; `run_once` may be called by several threads and processes."""
+
+    def __init__(self, means: Means, owner: Owner, pace: Pace) -> None:
+        self._engine = means.engine
+        self._cache = means.cache
+        self._packer = means.packer
+        self._keys = means.keys
+        self._replicas = means.replicas
+        self._clock_ms = means.clock_ms
+        self._owner = owner
+        self._pace = pace
+
+    def plan(self) -> int:
+        """Cut what is due into parts; return how many."""
+        with self._engine.begin() as connection:
+            return queue.plan_due(connection, self._owner.gateway_id, self._clock_ms(), self._pace.part_bytes)
+
+    def run_once(self) -> bool:
+        """Publish one part; False where none is due. A failed attempt is noted and waits for its next."""
+        with self._engine.begin() as connection:
+            part = queue.claim(connection, self._owner, self._clock_ms(), self._pace.lease_ms)
+        if part is None:
+            return False
+        failpoints.hit("publish.claimed")
+        try:
+            with self._lease(part):
+                self._publish(part)
+        except (NotNow, PackError, IntentLost, Evicted, KeysError) as error:
+            self._give_back(part, str(error))
+        except sa.exc.SQLAlchemyError as error:
+            self._give_back(part, f"the database failed ({type(error).__name__})")
+        except Exception as error:  # noqa: BLE001 (one part must not stop the others; the type says enough)
+            _log.exception("publish_failed", part=part.id, attempts=part.attempts)
+            self._give_back(part, f"unexpected {type(error).__name__}; see the log of the worker")
+        return True
+
+    def _publish(self, part: Part) -> None:
+        with ExitStack() as stack:
+            packed = self._pack(part, stack)
+            failpoints.hit("publish.packed")
+            stored = self._put(part, packed)
+        failpoints.hit("publish.placed")
+        self._commit(part, packed, stored)
+        _log.info(
+            "part_published",
+            record=part.record_key,
+            instances=len(packed.published),
+            withheld=len(packed.withheld),
+            attempts=part.attempts,
+        )
+
+    def _pack(self, part: Part, stack: ExitStack) -> PackedPart:
+        with self._engine.connect() as connection:
+            patient_key = connection.execute(
+                sa.select(PHI.series.c.patient_key).where(PHI.series.c.id == part.phi_series_id)
+            ).scalar_one()
+            rows = sealed_rows(
+                connection, part.phi_series_id, [each.phi_instance_id for each in part.originals]
+            )
+        key = self._keys.get_or_create(patient_key)
+        failpoints.hit("publish.keyed")
+        sources = [self._open(original, stack) for original in part.originals]
+        return pack(part.record_key, sources, self._packer, Sealing(self._keys.site, key, rows))
+
+    def _open(self, original: Original, stack: ExitStack) -> Source:
+        if original.length < _READ_BELOW_BYTES:
+            with self._cache.open(original.location) as extent:
+                data: bytes | memoryview = extent.read(0, original.length)
+        else:
+            data = stack.enter_context(self._cache.open(original.location)).view()
+        return Source(
+            original.phi_instance_id,
+            original.sop_instance_uid,
+            original.transfer_syntax,
+            original.location.sha256,
+            data,
+        )
+
+    def _put(self, part: Part, packed: PackedPart) -> list[Stored]:
+        self._step(part, Step.PLACING)
+        objects = [(_sealed_object(part, packed), [memoryview(piece) for piece in packed.companion.body])]
+        if packed.record is not None:
+            record = packed.record
+            layout = _layout_json(record.layout)
+            new = NewObject(part.record_key, Kind.RECORD, record.size, record.sha256, layout)
+            objects.append((new, [memoryview(piece) for piece in record.body]))
+        stored = []
+        for new, body in objects:
+            outcome = put_with_quorum(self._replicas, new, body)
+            if isinstance(outcome, NotStored):
+                raise NotNow(_why(outcome))
+            stored.append(outcome)
+            failpoints.hit(f"publish.{new.kind}_put")
+        return stored
+
+    def _commit(self, part: Part, packed: PackedPart, stored: list[Stored]) -> None:
+        self._step(part, Step.COMMITTING)
+        now_ms = self._clock_ms()
+        size = packed.companion.size + (packed.record.size if packed.record else 0)
+        with self._engine.begin() as connection:
+            result = Result(len(packed.withheld), size)
+            if not queue.finished(connection, part, self._owner, now_ms, result):
+                raise NotNow("another worker has taken the part over")
+            for each in stored:
+                commit_copies(connection, each, now_ms)
+            catalog.publish(connection, _catalog_part(part, packed, now_ms))
+            self._cache.mark_published(connection, [each.phi_instance_id for each in part.originals])
+            failpoints.hit("publish.before_commit")
+        failpoints.hit("publish.after_commit")
+
+    def _step(self, part: Part, step: Step) -> None:
+        with self._engine.begin() as connection:
+            until_ms = self._clock_ms() + self._pace.lease_ms
+            if not queue.renew(connection, part, self._owner, until_ms, step):
+                raise NotNow("another worker has taken the part over")
+
+    @contextmanager
+    def _lease(self, part: Part) -> Iterator[None]:
+        """Keep the lease while a step takes long: packing a huge instance, nodes that answer slowly."""
+        done = threading.Event()
+
+        def keep() -> None:
+            while not done.wait(self._pace.lease_ms / 3000):
+                try:
+                    with self._engine.begin() as connection:
+                        until_ms = self._clock_ms() + self._pace.lease_ms
+                        queue.renew(connection, part, self._owner, until_ms)
+                except sa.exc.SQLAlchemyError as error:
+                    _log.warning("lease_not_renewed", part=part.id, error=type(error).__name__)
+
+        thread = threading.Thread(target=keep, name="publish-lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def _give_back(self, part: Part, words: str) -> None:
+        _log.warning("part_waits", part=part.id, attempts=part.attempts, reason=words)
+        try:
+            with self._engine.begin() as connection:
+                queue.failed(connection, part, self._owner, self._clock_ms(), words)
+        except sa.exc.SQLAlchemyError as error:  # the lease runs out by itself
+            _log.warning("part_not_given_back", part=part.id, error=type(error).__name__)
+
+
+def _sealed_object(part: Part, packed: PackedPart) -> NewObject:
+    companion = packed.companion
+    return NewObject(part.record_key, Kind.SEALED, companion.size, companion.sha256)
+
+
+def _layout_json(layout: RecordLayout) -> dict[str, object]:
+    return {**asdict(layout), "index_sha256": layout.index_sha256.hex()}
+
+
+def _why(outcome: NotStored) -> str:
+    told = "; ".join(f"{node}: {trouble}" for node, trouble in sorted(outcome.failures.items()))
+    return f"{outcome.reason} ({told})" if told else outcome.reason
+
+
+def _catalog_part(part: Part, packed: PackedPart, now_ms: int) -> catalog.Part:
+    behind = len(packed.published)
+    return catalog.Part(
+        record_key=str(part.record_key),
+        published=[
+            catalog.PublishedInstance(
+                each.phi_instance_id, place, each.attributes, each.transfer_syntax, each.size_bytes
+            )
+            for place, each in enumerate(packed.published)
+        ],
+        withheld=[
+            catalog.WithheldInstance(each.phi_instance_id, behind + place, each.reason)
+            for place, each in enumerate(packed.withheld)
+        ],
+        published_ms=now_ms,
+    )
