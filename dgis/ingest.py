@@ -10,7 +10,7 @@ from catalog.contributors import PublisherGrant
 from catalog.extract import Attributes, extract
 from catalog.lookup import Standing, standing
 from deid.deflate import is_deflated
-from dgis.cache.extent import Evicted
+from dgis.cache.extent import EvictedError
 from dgis.cache.outcomes import Arrival, Conflict, Duplicate, Ingest, New, Outcome, Unreadable
 from dgis.identity.wire import from_json
 from dgis.keyholder.protocol import Identifiers, Keys
@@ -55,7 +55,7 @@ def _attributes(arrival: Arrival) -> Attributes | str:
     try:
         with arrival.open() as extent:
             head = extent.read(0, _HEADER_BYTES)
-    except Evicted:
+    except EvictedError:
         return "its bytes are gone"
     if is_deflated(arrival.meta.transfer_syntax):
         try:

@@ -8,7 +8,7 @@ from typing import overload
 from deid.elements import Buffer
 
 
-class LazyPayloads(Sequence[Buffer]):
+class LazyPayloads(Sequence[memoryview]):
     """The payloads of an instance, each made when it is taken: none is held longer than it is needed."""
 
     def __init__(self, count: int, make: Callable[[int], Buffer]) -> None:
@@ -19,18 +19,18 @@ class LazyPayloads(Sequence[Buffer]):
         return self._count
 
     @overload
-    def __getitem__(self, index: int) -> Buffer: ...
+    def __getitem__(self, index: int) -> memoryview: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[Buffer]: ...
-    def __getitem__(self, index: int | slice) -> Buffer | Sequence[Buffer]:
+    def __getitem__(self, index: slice) -> Sequence[memoryview]: ...
+    def __getitem__(self, index: int | slice) -> memoryview | Sequence[memoryview]:
         if isinstance(index, slice):
-            return [self._make(each) for each in range(*index.indices(self._count))]
+            return [self[each] for each in range(*index.indices(self._count))]
         if not 0 <= index < self._count:
             raise IndexError(index)
-        return self._make(index)
+        return memoryview(self._make(index))
 
-    def __iter__(self) -> Iterator[Buffer]:
-        return map(self._make, range(self._count))
+    def __iter__(self) -> Iterator[memoryview]:
+        return map(self.__getitem__, range(self._count))
 
 
 class PiecesSource:

@@ -21,7 +21,7 @@ from catalog.tables import PHI
 from deid.keys.store import KeyStore
 from deid.keys.values import KeysError
 from dgis import failpoints
-from dgis.cache.extent import Evicted
+from dgis.cache.extent import EvictedError
 from dgis.cache.index import CacheIndex
 from dgis.publisher import queue
 from dgis.publisher.pack import PackedPart, Packer, PackError, Sealing, Source, pack
@@ -91,7 +91,7 @@ class Publisher:
         try:
             with self._lease(part):
                 self._publish(part)
-        except (NotNow, PackError, IntentLost, Evicted, KeysError) as error:
+        except (NotNow, PackError, IntentLost, EvictedError, KeysError) as error:
             self._give_back(part, str(error))
         except sa.exc.SQLAlchemyError as error:
             self._give_back(part, f"the database failed ({type(error).__name__})")

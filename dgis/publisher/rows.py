@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import sqlalchemy as sa
 
@@ -38,7 +39,7 @@ def sealed_rows(
 
     def rows(order: Sequence[int]) -> bytes:
         times = [received[each] for each in order]
-        steps = [after - before for before, after in zip(times, times[1:], strict=False)]
+        steps = [after - before for before, after in pairwise(times)]
         table = {
             "version": VERSION,
             **said._asdict(),
