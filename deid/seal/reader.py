@@ -18,18 +18,6 @@ _FIRST_READ_BYTES = 16 << 10
 _MAX_BLOCK_BYTES = 64 << 20
 
 
-class BytesSource:
-    """A companion held in memory, as a `Source`."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-        self.size = len(body)
-
-    def read(self, start: int, length: int) -> bytes:
-        """Return the bytes asked for."""
-        return self._body[start : start + length]
-
-
 def read_names(source: Source) -> SealNames:
     """Return what a companion calls itself; unchecked until it is opened with the key it names.
 
@@ -56,7 +44,7 @@ def open_companion(source: Source, key: PatientKey, names: SealNames) -> "Compan
     stored = front[start:stop] if stop <= len(front) else _read(source, start, stop - start)
     cipher = Cipher(key, names)
     directory = parse_directory(cipher.open(encoded, DIRECTORY_PLACE, stored))
-    return CompanionReader(source, header, directory, cipher)
+    return CompanionReader(_Known(source, front), header, directory, cipher)
 
 
 class CompanionReader:
@@ -159,6 +147,20 @@ class CompanionReader:
         if self._row(number).kind is not Kind.PIECE:
             raise SealRefused(SealReason.DAMAGED)
         return self._raw(number)
+
+
+class _Known:
+    """A source whose first bytes are here already: a small companion needs no second read."""
+
+    def __init__(self, source: Source, front: bytes) -> None:
+        self._source = source
+        self._front = front
+        self.size = source.size
+
+    def read(self, start: int, length: int) -> bytes:
+        if start + length <= len(self._front):
+            return self._front[start : start + length]
+        return self._source.read(start, length)
 
 
 class _Pieces:
