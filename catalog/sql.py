@@ -1,10 +1,12 @@
 """The few things that SQLite and PostgreSQL write differently, as SQL constructs of one meaning."""
 
 import json
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable
+from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Select, Table
+from sqlalchemy import Connection, CursorResult, Dialect, Select, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -65,6 +67,13 @@ class AnyElement(FunctionElement[Any]):
     inherit_cache = True
 
 
+class AnyElementOf(FunctionElement[Any]):
+    """Whether an element of a JSON array column (or "") is one of a JSON list of texts: (column, texts)."""
+
+    name = "any_element_of"
+    inherit_cache = True
+
+
 class AnyElementLike(FunctionElement[Any]):
     """Whether an element of a JSON array column (or "") matches: (column, GLOB pattern, LIKE pattern)."""
 
@@ -89,6 +98,19 @@ def _any_element_sqlite(element: AnyElement, compiler: SQLCompiler, **options: o
 def _any_element_postgresql(element: AnyElement, compiler: SQLCompiler, **options: object) -> str:
     column, value = (compiler.process(clause, **options) for clause in element.clauses)
     return _EACH_POSTGRESQL.format(column, f"= {value}")
+
+
+@compiles(AnyElementOf, "sqlite")
+def _any_element_of_sqlite(element: AnyElementOf, compiler: SQLCompiler, **options: object) -> str:
+    column, texts = (compiler.process(clause, **options) for clause in element.clauses)
+    return _EACH_SQLITE.format(column, f"IN (SELECT value FROM json_each({texts}))")  # noqa: S608 - no data
+
+
+@compiles(AnyElementOf, "postgresql")
+def _any_element_of_postgresql(element: AnyElementOf, compiler: SQLCompiler, **options: object) -> str:
+    column, texts = (compiler.process(clause, **options) for clause in element.clauses)
+    listed = f"(SELECT jsonb_array_elements_text(CAST({texts} AS jsonb)))"
+    return _EACH_POSTGRESQL.format(column, f"IN {listed}")
 
 
 @compiles(AnyElementLike, "sqlite")
@@ -143,9 +165,38 @@ class Prepared:
         self._order = None if compiled.positiontup is None else tuple(compiled.positiontup)
         self._fixed = dict(compiled.construct_params(_check=False))
 
-    def parameters(self, values: dict[str, Any]) -> dict[str, Any] | tuple[Any, ...]:
-        """Return the driver's parameters: constants of the statement and `values` by name."""
+    def run(self, connection: Connection, values: dict[str, Any]) -> CursorResult[Any]:
+        """Execute with values by name; rows are fetched as they are asked for."""
         full = {**self._fixed, **values}
+        streamed = {"stream_results": True, "max_row_buffer": _ROWS_AHEAD}
         if self._order is None:
-            return full
-        return tuple(full[name] for name in self._order)
+            return connection.exec_driver_sql(self.sql, full, execution_options=streamed)
+        ordered = tuple(full[name] for name in self._order)
+        return connection.exec_driver_sql(self.sql, ordered, execution_options=streamed)
+
+
+_ROWS_AHEAD = 256
+
+
+class Statements:
+    """The prepared statements of one kind of query, by what their text depends on; stale ones go first."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._prepared: OrderedDict[Hashable, Prepared] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, connection: Connection, key: Hashable, build: Callable[[], Select[Any]]) -> Prepared:
+        """Return the statement for `key`, built where it is not there yet."""
+        full = (connection.dialect.name, connection.dialect.driver, key)
+        with self._lock:
+            found = self._prepared.get(full)
+            if found is not None:
+                self._prepared.move_to_end(full)
+                return found
+        made = Prepared(build(), connection.dialect)
+        with self._lock:
+            self._prepared[full] = made
+            if len(self._prepared) > self._capacity:
+                self._prepared.popitem(last=False)
+        return made

@@ -1,0 +1,133 @@
+"""Finding: a query and the decision become one statement a family; its rows become matches.
+
+Originals are matched only in rows the caller is cleared for, de-identified values elsewhere, so what a query
+finds, counts or orders tells nothing of an original to who may not see it.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+
+from sqlalchemy import Connection
+
+from catalog.attributes import DOOR_KEYS, supported
+from catalog.callers import Caller, Right
+from catalog.clearance import Viewer, viewer
+from catalog.conditions import shape, values
+from catalog.matching import Tree, parse
+from catalog.query import Fault, InvalidQuery, Level, Query
+from catalog.selection import Layout, Row, Value, layout, statement
+from catalog.sql import Statements
+from catalog.summaries import KEYS, EntityKey, Summary, summarise
+from catalog.tables import DEID, PHI, Family
+
+_ENTITIES_AT_ONCE = 128
+_STATEMENTS = Statements(256)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One entity: the values of the keys that were asked for and are supported.
+
+    "" or () is a value that is not known. `cursor` continues after this match (`Query.after`).
+    """
+
+    values: Mapping[str, Value] = field(repr=False)
+    original: bool
+    cursor: str = field(repr=False)
+
+
+def unsupported(query: Query) -> tuple[str, ...]:
+    """Return the keywords that are neither returned nor matched; a pending status is then 0xFF01."""
+    keywords = (key.keyword for key in query.keys)
+    return tuple(name for name in keywords if name not in DOOR_KEYS and supported(name, query.level) is None)
+
+
+def find(connection: Connection, query: Query, caller: Caller, now_ms: int) -> Iterator[Match]:
+    """Find what the caller may find: originals where cleared, de-identified entities elsewhere.
+
+    Matches stream in a stable order, originals first, each entity once.
+
+    Raises:
+        InvalidQuery: at once, before anything is looked up.
+    """
+    tree = parse(query)
+    after = _decode(query.after, tree.level) if query.after else None
+    search = _Search(connection, tree, viewer(Right.FIND, [caller], now_ms, originals_first=True))
+    return islice(search.matches(after), query.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a page ended: in which family, at which entity."""
+
+    original: bool
+    keys: EntityKey
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """One query of one caller."""
+
+    connection: Connection
+    tree: Tree
+    viewer: Viewer
+
+    def matches(self, after: _Place | None) -> Iterator[Match]:
+        access = self.viewer.access
+        if not access.sees_anything:
+            return
+        if access.sees_originals and (after is None or after.original):
+            yield from self._of(PHI, after.keys if after is not None else None)
+        yield from self._of(DEID, after.keys if after is not None and not after.original else None)
+
+    def _of(self, family: Family, behind: EntityKey | None) -> Iterator[Match]:
+        shown = layout(self.tree)
+        prepared = _STATEMENTS.get(
+            self.connection,
+            (family.original, shape(self.tree), self.viewer.access, behind is None),
+            lambda: statement(self.tree, family, self.viewer.access, resumed=behind is not None),
+        )
+        start = {f"after_{place}": part for place, part in enumerate(behind or ())}
+        with prepared.run(self.connection, {**values(self.tree), **self.viewer.bound, **start}) as rows:
+            entities = (list(same) for _scope, same in groupby(rows, key=lambda row: row[: shown.scope]))
+            while chunk := list(islice(entities, _ENTITIES_AT_ONCE)):
+                counted = self._counted(family, shown, chunk)
+                for group in chunk:
+                    counts = {level: counted[level][key] for level, key in shown.to_count(group).items()}
+                    cursor = _encode(family, _entity(shown, group[0]))
+                    yield Match(shown.values(group, counts), family.original, cursor)
+
+    def _counted(
+        self, family: Family, shown: Layout, chunk: Sequence[Sequence[Row]]
+    ) -> dict[Level, dict[EntityKey, Summary]]:
+        keys: dict[Level, set[EntityKey]] = {}
+        for group in chunk:
+            for level, key in shown.to_count(group).items():
+                keys.setdefault(level, set()).add(key)
+        return {
+            level: summarise(self.connection, family, self.viewer, level, wanted)
+            for level, wanted in keys.items()
+        }
+
+
+def _entity(shown: Layout, row: Row) -> EntityKey:
+    return (row[shown.scope - 1],) if shown.level is Level.IMAGE else shown.entity(row, shown.level)
+
+
+def _encode(family: Family, keys: EntityKey) -> str:
+    return base64.urlsafe_b64encode(json.dumps([family.original, *keys]).encode()).decode()
+
+
+def _decode(cursor: str, level: Level) -> _Place:
+    try:
+        original, *keys = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+    except (ValueError, binascii.Error):
+        raise InvalidQuery(Fault.VALUE, "the page cursor is none that was given out") from None
+    width = 1 if level is Level.IMAGE else len(KEYS[level])
+    if not isinstance(original, bool) or len(keys) != width or not all(isinstance(key, str) for key in keys):
+        raise InvalidQuery(Fault.VALUE, "the page cursor is none that was given out")
+    return _Place(original, tuple(keys))
