@@ -9,10 +9,13 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
+
+from storage_nodes.record.reader import RecordReader
+from storage_nodes.record.sources import BufferSource
 
 PROJECT = Path(__file__).resolve().parents[1]
 _MARK = (
@@ -180,6 +183,17 @@ class Gateway:
     def node(self, letter: str) -> Path:
         """The folder of an embedded node's records."""
         return self.home / "nodes" / f"node-{letter}"
+
+    def on_nodes(self) -> Iterator[bytes]:
+        """Everything that lies on any node, absent ones too: objects as they are, and record headers inflated."""
+        for path in sorted((self.home / "nodes").rglob("*")):
+            if path.is_file():
+                data = path.read_bytes()
+                yield str(path.relative_to(self.home)).encode() + b"\0" + data
+                if "-sealed" not in str(path.relative_to(self.home)):
+                    reader = RecordReader(BufferSource(data))
+                    for number in range(len(reader.instances)):
+                        yield b"".join(reader.header(number))
 
     def take_away(self, letter: str) -> None:
         """Make a node's folders disappear, records and sealed companions both."""

@@ -17,7 +17,7 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 class File:
     """A file that can be stored: it names its class, its instance, and the series and study it belongs to."""
 
-    path: Path
+    path: Path | None
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax: str

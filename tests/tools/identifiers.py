@@ -1,6 +1,5 @@
 """What in an original would tell whose it is: the values that no de-identified byte may hold."""
 
-import re
 from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
@@ -53,7 +52,6 @@ _IDENTIFYING = {
     "RequestedProcedureID",
     "ScheduledProcedureStepID",
 }
-_DATE = re.compile(rb"(?<![0-9.])((?:1[89]|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01]))(?![0-9])")
 
 
 def uids(dataset: Dataset) -> set[str]:
@@ -80,19 +78,25 @@ def words(dataset: Dataset) -> set[str]:
     return {word for word in found if _tells(word)}
 
 
-def dates(header: bytes) -> set[str]:
-    """Eight-digit dates standing alone anywhere in header bytes."""
-    return {match.decode() for match in _DATE.findall(header)}
+def dated(dataset: Dataset) -> dict[str, str]:
+    """The day that each date or date-time element names, by where the element stands."""
+    found: dict[str, str] = {}
+    _days(dataset, "", found)
+    return found
 
 
-def original_dates(dataset: Dataset) -> set[str]:
-    """The days that the date and date-time elements of an original name, at any depth."""
-    found = set()
-    for element in _all(dataset):
-        if element.VR in {VR.DA, VR.DT}:
+def _days(dataset: Dataset, above: str, found: dict[str, str]) -> None:
+    for element in dataset:
+        place = f"{above}/{element.tag:08x}"
+        if element.VR == VR.SQ:
+            for number, item in enumerate(element.value):
+                _days(item, f"{place}[{number}]", found)
+        elif element.VR in {VR.DA, VR.DT}:
             values = element.value if element.VM > 1 else [element.value]
-            found |= {str(value)[:8] for value in values if value and str(value)[:8].isdigit()}
-    return {day for day in found if len(day) == 8}
+            for number, value in enumerate(values):
+                day = str(value or "")[:8]
+                if len(day) == 8 and day.isdigit():
+                    found[f"{place}:{number}"] = day
 
 
 def _tells(word: str) -> bool:
