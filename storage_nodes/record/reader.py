@@ -32,8 +32,8 @@ class ServedAs:
     """The data set that may carry codestreams as they lie.
 
     Attributes:
-        photometric: what its header must state, with planar configuration 0 where it has 3 samples; None where
-            the header stands as it is.
+        photometric: what its header must state, with planar configuration 0 where it has 3 samples;
+            None where the header stands as it is.
     """
 
     transfer_syntax: str
@@ -190,7 +190,7 @@ class RecordReader:
         yield after
 
     def _payloads(self, instance: int) -> Iterator[Buffer]:
-        last = int(self._index.payload_starts[self._index.first_payloads[instance + 1]])
+        last = int(self._index.payload_starts[self._own(instance).stop])
         end = self._layout.frames.start + last
         for number in range(self.instances[instance].payloads):
             place, entry = self._payload_entry(instance, number)
@@ -205,7 +205,7 @@ class RecordReader:
     def _payload_entry(self, instance: int, number: int) -> tuple[Extent, PayloadEntry]:
         if not 0 <= number < self.instances[instance].payloads:
             raise IndexError("no such payload")
-        place = self._index.first_payloads[instance] + number
+        place = self._own(instance).start + number
         entry = self._index.payloads[place]
         start = self._layout.frames.start + int(self._index.payload_starts[place])
         return Extent(start, entry.stored_bytes), entry
@@ -230,8 +230,8 @@ class RecordReader:
         )
 
     def _own(self, instance: int) -> slice:
-        firsts = self._index.first_payloads
-        return slice(firsts[instance], firsts[instance + 1])
+        number = range(len(self.instances))[instance]
+        return slice(self._index.first_payloads[number], self._index.first_payloads[number + 1])
 
 
 def _served_as(entry: InstanceEntry, flags: int) -> ServedAs | None:
