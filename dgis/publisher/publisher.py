@@ -11,7 +11,7 @@ it leaves nothing undone: cached originals may be evicted from then on.
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 import structlog
@@ -20,7 +20,7 @@ from catalog import publish as catalog
 from catalog.tables import PHI
 from deid.keys.store import KeyStore
 from deid.keys.values import KeysError
-from dgis import failpoints
+from dgis import failpoints, layouts
 from dgis.cache.extent import EvictedError
 from dgis.cache.index import CacheIndex
 from dgis.publisher import queue
@@ -32,7 +32,6 @@ from replica.intent import IntentLost, commit_copies
 from replica.store import put_with_quorum
 from replica.values import NewObject, NotStored, Stored
 from storage_nodes.addresses import Kind
-from storage_nodes.record.values import RecordLayout
 
 _log = structlog.get_logger(__name__)
 
@@ -147,7 +146,7 @@ class Publisher:
         objects = [(_sealed_object(part, packed), [memoryview(piece) for piece in packed.companion.body])]
         if packed.record is not None:
             record = packed.record
-            layout = _layout_json(record.layout)
+            layout = layouts.to_json(record.layout)
             new = NewObject(part.record_key, Kind.RECORD, record.size, record.sha256, layout)
             objects.append((new, [memoryview(piece) for piece in record.body]))
         stored = []
@@ -214,10 +213,6 @@ class Publisher:
 def _sealed_object(part: Part, packed: PackedPart) -> NewObject:
     companion = packed.companion
     return NewObject(part.record_key, Kind.SEALED, companion.size, companion.sha256)
-
-
-def _layout_json(layout: RecordLayout) -> dict[str, object]:
-    return {**asdict(layout), "index_sha256": layout.index_sha256.hex()}
 
 
 def _why(outcome: NotStored) -> str:

@@ -1,0 +1,193 @@
+"""Opening records and companions wherever a good copy lies: what a digest refutes is read from the next."""
+
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+import sqlalchemy as sa
+
+from deid.keys.values import PatientKey
+from deid.seal.reader import CompanionReader, open_companion, read_names
+from deid.seal.values import SealReason, SealRefused
+from dgis import layouts
+from replica.fleet import Fleet
+from replica.locate import locate
+from replica.source import Misbehaviour, NoCopyLeft, ReplicaSource
+from replica.values import Located
+from storage_nodes.addresses import Kind
+from storage_nodes.names import RecordKey
+from storage_nodes.record.errors import DamagedRecordError
+from storage_nodes.record.reader import RecordReader
+from storage_nodes.record.values import Buffer, RecordLayout
+
+Reader = TypeVar("Reader")
+Answer = TypeVar("Answer")
+
+
+class NotHere(Exception):  # noqa: N818 (reads as what happened)
+    """An object that no node gives now; the text names no image."""
+
+
+class _Replicated(Generic[Reader]):
+    """A reader over the copies of one object; one that lies is rejected, and the next is opened."""
+
+    def __init__(self, source: ReplicaSource, open_reader: Callable[[ReplicaSource], Reader]) -> None:
+        self._source = source
+        self._open = open_reader
+        self._reader: Reader | None = None
+
+    def ask(self, question: Callable[[Reader], Answer]) -> Answer:
+        """Put a question to the reader; on damage, again to the next copy.
+
+        Raises:
+            NotHere: every copy failed.
+        """
+        while True:
+            try:
+                if self._reader is None:
+                    self._reader = self._open(self._source)
+                return question(self._reader)
+            except SealRefused as error:
+                if error.reason is SealReason.NO_INSTANCE:
+                    raise
+                self.reject(error)
+            except (DamagedRecordError, NoCopyLeft) as error:
+                self.reject(error)
+
+    def reject(self, error: Exception) -> None:
+        """Give up the copy that was read last and be ready to ask the next one.
+
+        Raises:
+            NotHere: there is no next one.
+        """
+        self._reader = None
+        if isinstance(error, NoCopyLeft):
+            raise NotHere(f"no copy can be read: {error}") from error
+        if not self._source.reject():
+            raise NotHere("every copy is damaged") from error
+
+
+class Record:
+    """One record of de-identified instances, read from whichever copies are good."""
+
+    def __init__(self, source: ReplicaSource, layout: RecordLayout | None, read_ahead_bytes: int) -> None:
+        self._copies = _Replicated(
+            source, lambda each: RecordReader(each, layout, read_ahead_bytes=read_ahead_bytes)
+        )
+
+    def payload(self, position: int, number: int) -> Buffer:
+        """Return one frame or fragment as it was published.
+
+        Raises:
+            LookupError: there is none.
+            NotHere: no copy gives it.
+        """
+        return self._copies.ask(lambda reader: reader.payload(position, number))
+
+    def dataset_length(self, position: int) -> int:
+        """Return the bytes of one de-identified data set."""
+        return self._copies.ask(lambda reader: reader.dataset_length(position))
+
+    def dataset(self, position: int) -> Iterator[Buffer]:
+        """Yield one de-identified data set; after damage it goes on from another copy where it stopped.
+
+        Raises:
+            NotHere: no copy gives the rest.
+        """
+        given = 0
+        while True:
+            skip = given
+            pieces = self._copies.ask(lambda reader: reader.dataset(position))
+            try:
+                for piece in pieces:
+                    fresh = piece[min(skip, len(piece)) :]
+                    skip -= len(piece) - len(fresh)
+                    given += len(fresh)
+                    if len(fresh):
+                        yield fresh
+            except (DamagedRecordError, NoCopyLeft) as error:
+                self._copies.reject(error)
+            else:
+                return
+
+
+class Companion:
+    """One sealed companion, opened with its patient's key."""
+
+    def __init__(self, source: ReplicaSource, key_of: Callable[[str], PatientKey]) -> None:
+        self._key_of = key_of
+        self._patient_key: str | None = None
+        self._copies = _Replicated(source, self._opened)
+
+    def ask(self, question: Callable[[CompanionReader], Answer]) -> Answer:
+        """Put a question to the companion; the key is asked for each time, for it may have been destroyed.
+
+        Raises:
+            NotHere: no copy gives the answer.
+            deid.keys.values.KeysError: the patient's key is not to be had.
+        """
+        if self._patient_key is not None:
+            self._key_of(self._patient_key)
+        return self._copies.ask(question)
+
+    def _opened(self, source: ReplicaSource) -> CompanionReader:
+        whole = _AsBytes(source)
+        names = read_names(whole)
+        reader = open_companion(whole, self._key_of(names.patient_key), names)
+        self._patient_key = names.patient_key
+        return reader
+
+
+class _AsBytes:
+    """A source whose reads are bytes, as the seal's reader wants them."""
+
+    def __init__(self, source: ReplicaSource) -> None:
+        self._source = source
+        self.size = source.size
+
+    def read(self, start: int, length: int) -> bytes:
+        return bytes(self._source.read(start, length))
+
+
+class Shelf:
+    """Finds records and companions by key, on the nodes that are near and well."""
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        fleet: Fleet,
+        report: Callable[[Misbehaviour], None],
+        *,
+        read_ahead_bytes: int = 0,
+    ) -> None:
+        self._engine = engine
+        self._fleet = fleet
+        self._report = report
+        self._read_ahead_bytes = read_ahead_bytes
+
+    def record(self, key: RecordKey) -> Record:
+        """Open a record.
+
+        Raises:
+            NotHere: the index knows of none.
+        """
+        located = self._located(key, Kind.RECORD)
+        layout = None if located.layout is None else layouts.from_json(located.layout)
+        return Record(self._source(located), layout, self._read_ahead_bytes)
+
+    def companion(self, key: RecordKey, key_of: Callable[[str], PatientKey]) -> Companion:
+        """Open a sealed companion.
+
+        Raises:
+            NotHere: the index knows of none.
+        """
+        return Companion(self._source(self._located(key, Kind.SEALED)), key_of)
+
+    def _located(self, key: RecordKey, kind: Kind) -> Located:
+        with self._engine.connect() as connection:
+            found = locate(connection, self._fleet, [key], kind).get(key)
+        if found is None:
+            raise NotHere("the replica index knows no such object")
+        return found
+
+    def _source(self, located: Located) -> ReplicaSource:
+        return ReplicaSource(self._fleet, located, self._report)
