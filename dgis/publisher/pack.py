@@ -11,8 +11,9 @@ from typing import BinaryIO
 
 from catalog.extract import Attributes, extract
 from deid.elements import Buffer
-from deid.engine import Deidentifier, Published, Withheld
+from deid.engine import Deidentifier
 from deid.keys.values import PatientKey
+from deid.outcome import Published, Withheld
 from deid.restore import RestoreRefused, restore
 from deid.seal.reader import open_companion
 from deid.seal.values import Sealable, SealNames

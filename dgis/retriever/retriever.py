@@ -1,0 +1,88 @@
+"""From what the catalog resolved to what is sent: cache first, else the nodes; nothing is opened early."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
+from itertools import groupby
+
+import sqlalchemy as sa
+
+from catalog.retrieve import InstanceRef
+from dgis.cache.index import Cached, CacheIndex
+from dgis.keyholder.client import KeyholderClient
+from dgis.retriever.outgoing import Buffer, SealedRun, Sendable, cached_original, deidentified
+from dgis.retriever.records import NotHere, Record, Shelf
+from storage_nodes.names import RecordKey
+
+
+class Retriever:
+    """Turns references into instances that can be opened one after another."""
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        index: CacheIndex,
+        shelf: Shelf,
+        keyholder: KeyholderClient,
+        clock_ms: Callable[[], int],
+    ) -> None:
+        self._engine = engine
+        self._index = index
+        self._shelf = shelf
+        self._keyholder = keyholder
+        self._clock_ms = clock_ms
+
+    def prepare(self, refs: Sequence[InstanceRef]) -> list[Sendable]:
+        """Return what is to be sent, in the order of the references; bytes are touched when one is opened."""
+        cached = self._cached(refs)
+        prepared: list[Sendable] = []
+        record = cache(self._shelf.record)  # opened once for this retrieve, when its first instance leaves
+        for key, run in groupby(refs, key=lambda ref: (ref.original, ref.record_key)):
+            original, record_key = key
+            make = self._originals if original else partial(self._deidentified, record)
+            prepared += make(record_key, list(run), cached)
+        return prepared
+
+    def _cached(self, refs: Sequence[InstanceRef]) -> dict[int, Cached]:
+        wanted = [ref.phi_instance_id for ref in refs if ref.phi_instance_id is not None]
+        if not wanted:
+            return {}
+        with self._engine.connect() as connection:
+            found = self._index.locate(connection, wanted)
+        now_ms = self._clock_ms()
+        for series_id in {each.phi_series_id for each in found.values()}:
+            self._index.used(series_id, now_ms)
+        return found
+
+    def _originals(
+        self, record_key: str | None, refs: Sequence[InstanceRef], cached: dict[int, Cached]
+    ) -> Iterator[Sendable]:
+        positions = [ref.position if ref.position is not None else -1 for ref in refs]
+        run = None if record_key is None else SealedRun(self._keyholder, RecordKey(record_key), positions)
+        for place, ref in enumerate(refs):
+            sealed = partial(_unpublished if run is None else run.chunks, place)
+            here = cached.get(ref.phi_instance_id or 0)
+            chunks: Callable[[], Iterable[Buffer]] = (
+                sealed if here is None else partial(cached_original, self._index, here, sealed)
+            )
+            yield _sendable(ref, chunks)
+
+    def _deidentified(
+        self,
+        record: Callable[[RecordKey], Record],
+        record_key: str | None,
+        refs: Sequence[InstanceRef],
+        _cached: dict[int, Cached],
+    ) -> Iterator[Sendable]:
+        for ref in refs:
+            assert record_key is not None, "a de-identified row is written with its record"
+            assert ref.position is not None, "and with its place in it"
+            opened = partial(record, RecordKey(record_key))
+            yield _sendable(ref, partial(deidentified, opened, ref.position))
+
+
+def _sendable(ref: InstanceRef, chunks: Callable[[], Iterable[Buffer]]) -> Sendable:
+    return Sendable(ref.sop_class_uid, ref.sop_instance_uid, ref.transfer_syntax, ref.size_bytes, chunks)
+
+
+def _unpublished(_place: int) -> Iterator[Buffer]:
+    raise NotHere("it is not in the cache of this gateway and not yet in the grid")
