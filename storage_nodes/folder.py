@@ -19,8 +19,6 @@ from storage_nodes.node import Body, Capabilities, ObjectStat, check_range
 
 INCOMING: Final = ".incoming"
 """Where files lie until they are whole; no ObjectName begins with a dot, so no object can be there."""
-_LEFTOVER_SECONDS: Final = 24 * 3600
-"""Longer than any put takes: what is older was left by a crash."""
 _NOTHING_THERE: Final = (FileNotFoundError, NotADirectoryError)
 """The second: `a/b` is asked for where `a` is an object."""
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -112,7 +110,7 @@ class FolderNode:
             except _NOTHING_THERE:
                 self._check_root()
 
-    def clean_leftovers(self, older_than_seconds: float = _LEFTOVER_SECONDS) -> int:
+    def clean_leftovers(self, older_than_seconds: float) -> int:
         """Remove what crashed puts left behind; returns how many files."""
         removed = 0
         oldest_kept = time.time() - older_than_seconds

@@ -112,6 +112,9 @@ class Node(Protocol):
     def delete(self, name: ObjectName) -> None:
         """Remove the object; where there is none that is success. Durable as put is."""
 
+    def clean_leftovers(self, older_than_seconds: float) -> int:
+        """Remove what crashed puts left hidden, begun longer ago than any put takes; returns how many."""
+
 
 def check_range(start: int, length: int) -> None:
     """Raise ValueError for a range that no object can have; every node calls it first."""

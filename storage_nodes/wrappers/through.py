@@ -53,3 +53,7 @@ class Through:
     def delete(self, name: ObjectName) -> None:
         """Pass on."""
         self._inner.delete(name)
+
+    def clean_leftovers(self, older_than_seconds: float) -> int:
+        """Pass on."""
+        return self._inner.clean_leftovers(older_than_seconds)
