@@ -1,6 +1,6 @@
 """DIMSE messages on an association: commands and data sets in and out (PS3.7 section 6.3, annex F)."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dgis.dimse.commands import Command, MalformedCommandError, decode_command, encode_command
@@ -136,14 +136,32 @@ class Association:
         Raises:
             AssociationEndedError: the association is over.
         """
-        first, self._held = [*self._held, *self._command_pdus(context_id, command)], []
+        first, self._held = [*self._held, *self.prepare(context_id, command)], []
         pdus = () if data is None else data_pdus(context_id, 0, data, self._send_pdu_bytes)
         for group in gathered(pdus, first):
             self._upper.send_data(group)
 
-    def hold(self, context_id: int, command: Command) -> None:
-        """Prepare a message without a data set to go out in front of the next one that is sent."""
-        self._held += self._command_pdus(context_id, command)
+    def prepare(self, context_id: int, command: Command) -> list[Buffer]:
+        """Return the PDUs of a command set, to be held."""
+        return self._prepared(context_id, CONTROL_COMMAND, (encode_command(command),))
+
+    def prepare_data(self, context_id: int, data: Iterable[Buffer]) -> list[Buffer]:
+        """Return the PDUs of a small data set, to be held."""
+        return self._prepared(context_id, 0, data)
+
+    def hold(self, parts: Sequence[Buffer]) -> None:
+        """Keep prepared PDUs until `flush`, or until they can leave in front of a message that is sent."""
+        self._held += parts
+
+    def flush(self) -> None:
+        """Send what is held.
+
+        Raises:
+            AssociationEndedError: the association is over.
+        """
+        held, self._held = self._held, []
+        if held:
+            self._upper.send_data(held)
 
     def release(self) -> None:
         """Release the association as its requestor.
@@ -173,8 +191,8 @@ class Association:
         """Whether `stop` was called."""
         return self._upper.stopping
 
-    def _command_pdus(self, context_id: int, command: Command) -> list[Buffer]:
-        pdus = data_pdus(context_id, CONTROL_COMMAND, (encode_command(command),), self._send_pdu_bytes)
+    def _prepared(self, context_id: int, control: int, chunks: Iterable[Buffer]) -> list[Buffer]:
+        pdus = data_pdus(context_id, control, chunks, self._send_pdu_bytes)
         return [part for pdu in pdus for part in pdu]
 
     def _read_command(self) -> Message:

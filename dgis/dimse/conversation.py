@@ -11,7 +11,10 @@ from dgis.dimse.association import Association
 from dgis.dimse.commands import Field
 from dgis.dimse.echo import serve_echo
 from dgis.dimse.endings import AssociationEndedError, EndingKind
+from dgis.dimse.find import serve_find
+from dgis.dimse.get import serve_get
 from dgis.dimse.limits import Limits
+from dgis.dimse.move import serve_move
 from dgis.dimse.negotiation import Agreement, negotiate, refuse_outright
 from dgis.dimse.pdu import LOCAL_LIMIT_EXCEEDED, TEMPORARY_CONGESTION, Rejection
 from dgis.dimse.proposal import AssociateRequest
@@ -32,6 +35,9 @@ _numbers = itertools.count(1)
 _SERVED: dict[int, tuple[Operation, Callable[[Turn], None]]] = {
     Field.C_ECHO_RQ: (Operation.VERIFY, serve_echo),
     Field.C_STORE_RQ: (Operation.STORE, serve_store),
+    Field.C_FIND_RQ: (Operation.FIND, serve_find),
+    Field.C_GET_RQ: (Operation.GET, serve_get),
+    Field.C_MOVE_RQ: (Operation.MOVE, serve_move),
 }
 _NOT_FOR_THIS_CLASS = Refusal(Status.SOP_CLASS_NOT_SUPPORTED, "this operation is not of this SOP class")
 _UNKNOWN_OPERATION = Refusal(Status.UNRECOGNIZED_OPERATION, "this operation is not supported")

@@ -9,6 +9,7 @@ from dgis.dimse.pdu import Rejection
 class EndingKind(Enum):
     """Whose doing it was."""
 
+    UNREACHABLE = "not reached"
     RELEASED = "released"
     REJECTED = "rejected"
     PEER_ABORTED = "aborted by the peer"

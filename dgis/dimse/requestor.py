@@ -101,16 +101,14 @@ def _connected(party: Party, limits: Limits, tls: ssl.SSLContext | None) -> sock
     try:
         connected = socket.create_connection((party.host, party.port), timeout=limits.connect_seconds)
     except OSError as error:
-        words = f"no connection: {type(error).__name__}"
-        raise AssociationEndedError(Ending(EndingKind.CLOSED, words)) from error
+        raise AssociationEndedError(Ending(EndingKind.UNREACHABLE, type(error).__name__)) from error
     if tls is None:
         return connected
     try:
         return tls.wrap_socket(connected, server_hostname=party.host)
     except OSError as error:
         connected.close()
-        words = f"no TLS: {type(error).__name__}"
-        raise AssociationEndedError(Ending(EndingKind.CLOSED, words)) from error
+        raise AssociationEndedError(Ending(EndingKind.UNREACHABLE, type(error).__name__)) from error
 
 
 def _agreed(contexts: Sequence[ProposedContext], accept: AssociateAccept) -> dict[int, AgreedContext]:

@@ -84,7 +84,7 @@ class Match(Protocol):
     """One answer to a query (`catalog.find.Match`)."""
 
     @property
-    def values(self) -> Mapping[str, str | int | tuple[str, ...]]:
+    def values(self) -> Mapping[str, str | int | tuple[str, ...] | None]:
         """Values by DICOM keyword, for the keys that were asked and are supported."""
 
 
