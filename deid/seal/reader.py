@@ -4,6 +4,7 @@ from itertools import accumulate
 
 import zstandard
 
+from deid.elements import Buffer
 from deid.keys.values import PatientKey
 from deid.seal.block import Block
 from deid.seal.directory import Directory, Row, parse_directory
@@ -157,7 +158,7 @@ class _Known:
         self._front = front
         self.size = source.size
 
-    def read(self, start: int, length: int) -> bytes:
+    def read(self, start: int, length: int) -> Buffer:
         if start + length <= len(self._front):
             return self._front[start : start + length]
         return self._source.read(start, length)
@@ -178,4 +179,4 @@ def _read(source: Source, start: int, length: int) -> bytes:
     raw = source.read(start, length)
     if len(raw) != length:
         raise SealRefused(SealReason.DAMAGED)
-    return raw
+    return bytes(raw)  # no copy where it is that already

@@ -35,7 +35,7 @@ class Source(Protocol):
     def size(self) -> int:
         """The length of the object in bytes."""
 
-    def read(self, start: int, length: int) -> bytes:
+    def read(self, start: int, length: int) -> Buffer:
         """Return exactly `length` bytes from `start`; what it raises passes through the reader."""
 
 

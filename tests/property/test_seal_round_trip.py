@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from deid.keys.values import PatientKey
 from deid.restore import restore
 from deid.seal.reader import open_companion
-from deid.seal.source import BodySource
 from deid.seal.values import SealRefused
-from tests.unit.deid.seal.build import KEY, NAMES, companion, fragments, native, sealable
+from tests.unit.deid.seal.build import KEY, NAMES, BodySource, companion, fragments, native, sealable
 
 JPEG = "1.2.840.10008.1.2.4.50"
 

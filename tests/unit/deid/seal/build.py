@@ -1,7 +1,9 @@
 """Small data sets and companions for the tests of splice and seal."""
 
 import struct
+from bisect import bisect_right
 from hashlib import sha256
+from itertools import accumulate
 
 from deid.keys.values import PatientKey
 from deid.seal.values import Sealable, SealNames
@@ -79,3 +81,21 @@ def payloads(original: bytes, syntax=EXPLICIT):
 def companion(originals, rows=b"rows", names=NAMES, key=KEY, **options) -> bytes:
     sealables = [entry if isinstance(entry, Sealable) else sealable(entry) for entry in originals]
     return b"".join(seal_part(sealables, names, key, rows, **options).body)
+
+
+class BodySource:
+    """A companion in memory, in as many buffers as the writer made."""
+
+    def __init__(self, body):
+        self._buffers = [memoryview(buffer) for buffer in body]
+        self._starts = list(accumulate(map(len, self._buffers), initial=0))
+        self.size = self._starts.pop()
+
+    def read(self, start, length):
+        out = bytearray()
+        index = bisect_right(self._starts, start) - 1
+        while len(out) < length and index < len(self._buffers):
+            offset = start + len(out) - self._starts[index]
+            out += self._buffers[index][offset : offset + length - len(out)]
+            index += 1
+        return memoryview(out)

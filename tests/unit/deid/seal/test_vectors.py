@@ -7,8 +7,8 @@ from pathlib import Path
 from deid.keys.values import PatientKey
 from deid.restore import restore
 from deid.seal.reader import open_companion, read_names
-from deid.seal.source import BodySource
 from deid.seal.values import SealNames
+from tests.unit.deid.seal.build import BodySource
 
 VECTORS = Path(__file__).resolve().parents[3] / "vectors"
 V1_SHA256 = "7c47978971a982bd4edc675581ac9c611e409d6e40b6de3fa4208f2096201e6a"
