@@ -1,5 +1,6 @@
 from functools import cache
 
+from pydicom.datadict import dictionary_is_retired as pydicom_retired
 from pydicom.datadict import dictionary_VR as pydicom_vr
 
 # PS3.5 Table 7.1-1: 32-bit length after two reserved bytes.
@@ -33,6 +34,10 @@ _FORMS = {vr.encode(): (vr, vr in LONG_VRS) for vr in LONG_VRS | SHORT_VRS}
 # Where the standard leaves a choice: the VR implicit little endian stands for (PS3.5 A.1). "US or SS" is
 # answered with US; whoever needs the sign looks at Pixel Representation.
 _CHOICES = {"US or SS": "US", "US or SS or OW": "OW", "US or OW": "OW", "OB or OW": "OW", "NONE": "UN"}
+
+_STRINGS = SHORT_VRS - {"AT", "FD", "FL", "SL", "SS", "UL", "US"} | {"UC", "UR", "UT"}
+_BYTES = frozenset({"OB", "OW"})
+_TWO = 2  # "US or SS": where words are a third choice, they are what implicit stands for
 
 # The element numbers that reserve a block of private elements for the creator they name (PS3.5 7.8.1).
 _FIRST_CREATOR, _LAST_CREATOR = 0x10, 0xFF
@@ -70,6 +75,15 @@ def standard_vr(tag: int) -> str | None:
 
 
 @cache
+def is_retired(tag: int) -> bool:
+    """Whether PS3.6 has given the attribute up; what it does not know at all counts as given up."""
+    try:
+        return pydicom_retired(tag)
+    except KeyError:
+        return True
+
+
+@cache
 def dictionary_vr(tag: int) -> str:
     """Return the VR an element of an implicit data set has: one VR, UN where the dictionary knows nothing."""
     if tag & 0xFFFF == 0:
@@ -78,3 +92,24 @@ def dictionary_vr(tag: int) -> str:
         return "LO" if is_private_creator(tag) else "UN"
     vr = standard_vr(tag)
     return "UN" if vr is None else _CHOICES.get(vr, vr)
+
+
+def agreed_vr(tag: int, written: str, *, implicit: bool, signed: bool) -> str | None:
+    """Return the VR to read and publish a public element with; None where stream and dictionary contradict.
+
+    The dictionary decides: bytes that call themselves something else are not known to be safe. UN means
+    that the sender did not know; among strings a wrong label changes nothing in the bytes.
+    """
+    stated = standard_vr(tag)
+    if stated is None or stated == "NONE":
+        return None
+    possible = stated.split(" or ")
+    if implicit or written == "UN":
+        if possible[:2] == ["US", "SS"] and len(possible) == _TWO:
+            return "SS" if signed else "US"
+        return possible[-1]
+    if written in possible:
+        return written
+    both_strings = written in _STRINGS and possible[0] in _STRINGS
+    both_bytes = written in _BYTES and possible[0] in _BYTES
+    return possible[-1] if both_strings or both_bytes else None

@@ -1,0 +1,156 @@
+from collections.abc import Callable
+
+from deid.profile import Option, Profile
+from deid.pseudonyms import Pseudonyms, is_registered
+from deid.subject import Subject
+from deid.tables.loader import allowed_text, bulk_tags, coded_terms
+from deid.values import (
+    TEXT_VRS,
+    UNBROKEN_VRS,
+    VALUE_BYTES,
+    are_numbers,
+    capped_age,
+    count_fits,
+    looks_like_text,
+    plain_text,
+    shifted_date,
+    shifted_date_time,
+    valid_time,
+)
+
+# The places of these values have meanings of their own, so an unknown word leaves its place filled.
+_PLACED = frozenset({0x00080008, 0x00089007})  # ImageType, FrameType
+
+# UIDs that say what kind of thing something is (PS3.6 Annex A, PS3.16 Table 8-1), never which one: SOP
+# classes, transfer syntaxes, coding schemes, context groups.
+_KINDS = frozenset(
+    {0x00080016, 0x0008001A, 0x0008001B, 0x00080062, 0x0008010C, 0x00080117, 0x00080118, 0x00081150}
+    | {0x0008115A, 0x00083002, 0x00340016, 0x04000010, 0x04000510, 0x00041510, 0x00041512, 0x0004151A}
+)
+_KIND_ROOTS = ("1.2.840.10008.", "2.16.840.1.113883.6.")  # DICOM's own, and HL7's registry of coding schemes
+
+
+class Cleaning:
+    """Lets through what is known to be harmless of a value, VR by VR; None where nothing is."""
+
+    def __init__(self, profile: Profile, pseudonyms: Pseudonyms, subject: Subject) -> None:
+        """Bind the rules to a profile and to the patient whose dates and UIDs are moved."""
+        self._pseudonyms = pseudonyms
+        self._sop_class = subject.sop_class
+        self._texts = allowed_text()
+        self._terms = coded_terms()
+        self._bulk = bulk_tags()
+        self._ages = profile.has(Option.PATIENT_CHARACTERISTICS)
+        self._uids_stay = profile.has(Option.RETAIN_UIDS)
+        # None: no option keeps dates at all.
+        self._days: int | None = None
+        if profile.has(Option.FULL_DATES):
+            self._days = 0
+        elif profile.has(Option.MODIFIED_DATES):
+            self._days = subject.patient.shift_days
+        self._by_vr: dict[str, Callable[[int, bytes], bytes | None]] = {
+            "AS": self._age,
+            "CS": self._coded,
+            "DA": self._date,
+            "DS": self._decimals,
+            "DT": self._date_time,
+            "IS": self._integers,
+            "TM": self._time,
+            "UI": self.uids,
+        }
+
+    def safe(self, tag: int, vr: str, raw: bytes) -> bytes | None:
+        """Return what may stay of a little endian value.
+
+        Text stays where the allow-list of its attribute has it, code strings where they are terms, numbers
+        where they are numbers of the right count, bulk data where the attribute is known to hold
+        measurements.
+        """
+        cleaner = self._by_vr.get(vr)
+        if cleaner is not None:
+            return cleaner(tag, raw)
+        if vr in TEXT_VRS:
+            return self.text(tag, vr, raw)
+        size = VALUE_BYTES.get(vr)
+        if size is not None:
+            whole = len(raw) % size == 0 and count_fits(tag, len(raw) // size)
+            return raw if whole and not looks_like_text(raw) else None
+        return raw if tag in self._bulk else None
+
+    def uids(self, tag: int, raw: bytes) -> bytes:
+        """Return UIDs with their pseudonyms; registered ones stay, and what names a kind stays."""
+        mapped = []
+        for one in raw.split(b"\\"):
+            text = one.strip(b" \0").decode("latin_1")
+            kind = tag in _KINDS and self._is_kind(text)
+            stays = kind or not text or (self._uids_stay and _is_uid(text)) or is_registered(text)
+            mapped.append(text if stays else self._pseudonyms.uid(text))
+        return "\\".join(mapped).encode("ascii")
+
+    def text(self, tag: int, vr: str, raw: bytes) -> bytes | None:
+        """Return text whose every value the allow-list of its attribute has."""
+        whole = plain_text(raw)
+        if not whole:
+            return None if whole is None else b""
+        allowed = self._texts.get(tag)
+        if allowed is None:
+            return None
+        values = [whole] if vr in UNBROKEN_VRS else [one.strip() for one in whole.split("\\")]
+        kept = all(not one or allowed.allows(one) for one in values)
+        return "\\".join(values).encode("ascii") if kept else None
+
+    def _is_kind(self, text: str) -> bool:
+        return _is_uid(text) and (text == self._sop_class or text.startswith(_KIND_ROOTS))
+
+    def _coded(self, tag: int, raw: bytes) -> bytes | None:
+        whole = plain_text(raw)
+        if not whole:
+            return None if whole is None else b""
+        terms = [one.strip() for one in whole.split("\\")]
+        own, general = self._terms.get(tag, frozenset()), self._terms[None]
+        known = [not one or one in own or one in general for one in terms]
+        if tag in _PLACED:
+            terms = [one if ok else "OTHER" for one, ok in zip(terms, known, strict=True)]
+        elif not all(known):
+            terms = [one for one, ok in zip(terms, known, strict=True) if ok and one]
+        return "\\".join(terms).encode("ascii") or None
+
+    @staticmethod
+    def _decimals(tag: int, raw: bytes) -> bytes | None:
+        return raw if are_numbers("DS", raw) and count_fits(tag, raw.count(b"\\") + 1) else None
+
+    @staticmethod
+    def _integers(tag: int, raw: bytes) -> bytes | None:
+        return raw if are_numbers("IS", raw) and count_fits(tag, raw.count(b"\\") + 1) else None
+
+    def _date(self, _tag: int, raw: bytes) -> bytes | None:
+        days = self._days
+        return None if days is None else _each(raw, lambda one: shifted_date(one, days))
+
+    def _date_time(self, _tag: int, raw: bytes) -> bytes | None:
+        days = self._days
+        return None if days is None else _each(raw, lambda one: shifted_date_time(one, days))
+
+    def _time(self, _tag: int, raw: bytes) -> bytes | None:
+        return None if self._days is None else _each(raw, valid_time)
+
+    def _age(self, _tag: int, raw: bytes) -> bytes | None:
+        return _each(raw, capped_age) if self._ages else None
+
+
+def _is_uid(text: str) -> bool:
+    return text.isascii() and text.replace(".", "").isdigit()
+
+
+def _each(raw: bytes, one: Callable[[str], str | None]) -> bytes | None:
+    """Clean the values of a text one by one; None where a single one of them cannot be."""
+    whole = plain_text(raw)
+    if whole is None:
+        return None
+    done: list[str] = []
+    for part in whole.split("\\"):
+        cleaned = one(part.strip()) if part.strip() else ""
+        if cleaned is None:
+            return None
+        done.append(cleaned)
+    return "\\".join(done).encode("ascii")

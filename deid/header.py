@@ -1,0 +1,98 @@
+from deid.elements import UNDEFINED, Buffer, Element, Encoding, elements
+from deid.pseudonyms import PatientIdentity
+from deid.subject import decoded
+from deid.verdict import Shown
+
+_CHARACTER_SET = 0x00080005
+_IMAGE_TYPE = 0x00080008
+_SOP_CLASS, _SOP_INSTANCE_UID = 0x00080016, 0x00080018
+_MODALITY = 0x00080060
+_PATIENT_ID, _ISSUER = 0x00100020, 0x00100021
+_STUDY_UID, _SERIES_UID = 0x0020000D, 0x0020000E
+_SAMPLES, _SIGNED, _BURNED_IN = 0x00280002, 0x00280103, 0x00280301
+_ASKED = frozenset(
+    {_CHARACTER_SET, _IMAGE_TYPE, _SOP_CLASS, _SOP_INSTANCE_UID, _MODALITY, _PATIENT_ID, _ISSUER, _STUDY_UID}
+    | {_SERIES_UID, _SAMPLES, _SIGNED, _BURNED_IN}
+)
+_LONGEST_ASKED_BYTES = 1024
+
+
+class Header:
+    """The top level of a data set, and the few values that decide how the rest is treated."""
+
+    def __init__(self, buffer: Buffer, encoding: Encoding) -> None:
+        """Look at nothing yet."""
+        self.buffer = buffer
+        self.encoding = encoding
+        self.elements: list[Element] = []
+        self._values: dict[int, bytes] = {}
+
+    def read(self) -> None:
+        """Walk the elements; what was seen before damage stays known.
+
+        Raises:
+            WalkError: the bytes are no well-formed data set.
+        """
+        values = self._values
+        for element in elements(self.buffer, self.encoding):
+            self.elements.append(element)
+            if element.tag in _ASKED and element.tag not in values:
+                short = element.length != UNDEFINED and element.length <= _LONGEST_ASKED_BYTES
+                values[element.tag] = bytes(self.buffer[element.value : element.end]) if short else b""
+
+    @property
+    def sop_class(self) -> str:
+        """The SOP class UID, "" where there is none."""
+        return self._text(_SOP_CLASS)
+
+    @property
+    def sop_instance_uid(self) -> str:
+        """The original SOP instance UID, "" where there is none."""
+        return self._text(_SOP_INSTANCE_UID)
+
+    @property
+    def study_uid(self) -> str:
+        """The original study instance UID, "" where there is none."""
+        return self._text(_STUDY_UID)
+
+    @property
+    def series_uid(self) -> str:
+        """The original series instance UID, "" where there is none."""
+        return self._text(_SERIES_UID)
+
+    @property
+    def charset(self) -> str:
+        """The specific character set as written, its values divided by backslashes."""
+        return self._text(_CHARACTER_SET)
+
+    @property
+    def signed(self) -> bool:
+        """Whether pixels, and what has "US or SS" for a VR, are signed."""
+        return self._number(_SIGNED) == 1
+
+    def patient(self, sop_instance_uid: str) -> PatientIdentity:
+        """Return whom the data set is about; `sop_instance_uid` is what it arrived under."""
+        charset = self.charset
+        return PatientIdentity(
+            issuer=decoded(self._values.get(_ISSUER, b""), charset),
+            patient_id=decoded(self._values.get(_PATIENT_ID, b""), charset),
+            study_uid=self.study_uid,
+            sop_instance_uid=self.sop_instance_uid or sop_instance_uid,
+        )
+
+    def shown(self) -> Shown:
+        """Return what rules about pixels match against."""
+        return Shown(
+            sop_class=self.sop_class,
+            modality=self._text(_MODALITY).upper(),
+            image_type=tuple(word.strip() for word in self._text(_IMAGE_TYPE).upper().split("\\")),
+            burned_in=self._text(_BURNED_IN).upper(),
+            samples=str(self._number(_SAMPLES)),
+        )
+
+    def _text(self, tag: int) -> str:
+        return self._values.get(tag, b"").strip(b" \0").decode("latin_1")
+
+    def _number(self, tag: int) -> int:
+        raw = self._values.get(tag, b"")[:2]
+        return int.from_bytes(raw, "big" if self.encoding is Encoding.EXPLICIT_BE else "little")

@@ -1,0 +1,166 @@
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+
+from pydicom.datadict import tag_for_keyword
+
+EDITIONS = ("2024b", "2026c")
+
+_TAG = re.compile(r"\(([0-9A-F]{4}),([0-9A-F]{4})\)")
+_REPEATING = re.compile(r"\(([0-9A-F]{2})xx,([0-9A-Fx]{4})\)")
+_UNSTATED = "-"
+_COMMENT = "#"
+_LONGEST_ALLOWED = 64  # characters: what LO holds; a bound on the work of the patterns, too
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one row of PS3.15 Table E.1-1 orders: the basic action and, by option name, what replaces it."""
+
+    basic: str
+    options: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """PS3.15 Table E.1-1 of one edition: rows by tag, by repeating group, and for private elements."""
+
+    edition: str
+    rows: Mapping[int, Row]
+    repeating: tuple[tuple[int, int, Row], ...]
+    private: Row
+
+    def row(self, tag: int) -> Row | None:
+        """Return the row that covers a tag; None where the table does not name it."""
+        if tag >> 16 & 1:
+            return self.private
+        found = self.rows.get(tag)
+        if found is None:
+            found = next((row for mask, want, row in self.repeating if tag & mask == want), None)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedText:
+    """What free text of one attribute may say: whole values, and patterns that match a whole value."""
+
+    values: frozenset[str] = frozenset()
+    patterns: tuple[re.Pattern[str], ...] = field(default=())
+
+    def allows(self, text: str) -> bool:
+        """Whether a value (trimmed) may stay."""
+        if len(text) > _LONGEST_ALLOWED:
+            return False
+        return text.upper() in self.values or any(pattern.fullmatch(text) for pattern in self.patterns)
+
+
+def records(name: str) -> Iterator[list[str]]:
+    """Yield the fields of each line of a data file beside this module; comments and empty lines left out."""
+    for line in files("deid.tables").joinpath(name).read_text(encoding="ascii").splitlines():
+        if line and not line.startswith(_COMMENT):
+            yield line.split("\t")
+
+
+@cache
+def table(edition: str) -> Table:
+    """Return PS3.15 Table E.1-1 of an edition.
+
+    Raises:
+        ValueError: there is no data file for that edition.
+    """
+    if edition not in EDITIONS:
+        raise ValueError(f"no PS3.15 table of edition {edition!r}; there is {', '.join(EDITIONS)}")
+    lines = records(f"ps315_{edition}.tsv")
+    _tag, _keyword, _basic, *names = next(lines)
+    rows: dict[int, Row] = {}
+    repeating: list[tuple[int, int, Row]] = []
+    private: Row | None = None
+    for tag, _keyword, basic, *actions in lines:
+        stated = {name: act for name, act in zip(names, actions, strict=True) if act != _UNSTATED}
+        row = Row(basic, stated)
+        if plain := _TAG.fullmatch(tag):
+            rows[int(plain[1] + plain[2], 16)] = row
+        elif masked := _REPEATING.fullmatch(tag):
+            repeating.append((*_mask(masked[1] + "xx" + masked[2]), row))
+        else:
+            private = row
+    if private is None:
+        raise ValueError(f"the table of edition {edition} has no row for private attributes")
+    return Table(edition, rows, tuple(repeating), private)
+
+
+def _mask(text: str) -> tuple[int, int]:
+    return int(re.sub("[^x]", "F", text).replace("x", "0"), 16), int(text.replace("x", "0"), 16)
+
+
+@cache
+def attribute_types() -> Mapping[tuple[int, str], int]:
+    """Return the type (1 or 2) of attributes by (tag, where); `*` is everywhere. What is absent is type 3.
+
+    `where` is a SOP class UID, or `>` and the hexadecimal tag of the sequence the attribute stands in.
+    """
+    found: dict[tuple[int, str], int] = {}
+    for keyword, kind, where, _source in records("attribute_types.tsv"):
+        for place in where.split():
+            at = f">{_tag_of(place[1:]):08X}" if place.startswith(">") else place
+            for sop_class in _families().get(at, (at,)):
+                found[_tag_of(keyword), sop_class] = int(kind)
+    return found
+
+
+@cache
+def _families() -> Mapping[str, tuple[str, ...]]:
+    return {name: tuple(uids.split()) for name, uids in records("sop_class_families.tsv")}
+
+
+@cache
+def coded_terms() -> Mapping[int | None, frozenset[str]]:
+    """Return the terms a code string may hold: by tag, and under None those any attribute may hold."""
+    found: dict[int | None, set[str]] = {None: set()}
+    for keyword, terms in records("coded_terms.tsv"):
+        key = None if keyword == "*" else _tag_of(keyword)
+        found.setdefault(key, set()).update(term.strip() for term in terms.split("|"))
+    return {key: frozenset(terms) for key, terms in found.items()}
+
+
+@cache
+def allowed_text() -> Mapping[int, AllowedText]:
+    """Return, by tag, what free text may stay where a site has no reason to hide it."""
+    values: dict[int, set[str]] = {}
+    patterns: dict[int, list[re.Pattern[str]]] = {}
+    words = sorted((re.escape(word) for (word,) in records("product_words.tsv")), key=len, reverse=True)
+    products = "|".join(words)
+    for keywords, kind, content in records("allowed_text.tsv"):
+        for keyword in keywords.split():
+            tag = _tag_of(keyword)
+            if kind == "value":
+                values.setdefault(tag, set()).update(term.strip().upper() for term in content.split("|"))
+            else:
+                written = content.replace("@PRODUCT", f"(?:{products})")
+                patterns.setdefault(tag, []).append(re.compile(written, re.IGNORECASE | re.ASCII))
+    tags = values.keys() | patterns.keys()
+    return {tag: AllowedText(frozenset(values.get(tag, ())), tuple(patterns.get(tag, ()))) for tag in tags}
+
+
+@cache
+def bulk_tags() -> frozenset[int]:
+    """Return the attributes of byte and word VRs (OB, OW, OF, ...) that hold measurements or tables."""
+    return frozenset(_tag_of(keyword) for keyword, _note in records("bulk_attributes.tsv"))
+
+
+@cache
+def safe_private() -> Mapping[tuple[str, int, int], str]:
+    """Return the VR of private attributes known to be safe, by (creator, group, low byte of the element)."""
+    return {
+        (creator, int(group, 16), int(element, 16)): vr
+        for creator, group, element, vr, _note in records("safe_private.tsv")
+    }
+
+
+def _tag_of(keyword: str) -> int:
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise ValueError(f"{keyword} is no keyword of PS3.6")
+    return tag

@@ -1,0 +1,190 @@
+from collections.abc import Sequence
+
+from deid import encode
+from deid.actions import Actions
+from deid.codes import is_known_scheme, known_code
+from deid.elements import (
+    MAX_DEPTH,
+    UNDEFINED,
+    Buffer,
+    Element,
+    Encoding,
+    WalkError,
+    elements,
+    items,
+)
+from deid.memo import Done, Memo
+from deid.profile import Option, Profile
+from deid.pseudonyms import Pseudonyms
+from deid.subject import Subject, decoded
+from deid.tables.loader import safe_private
+from deid.values import little_endian
+from deid.vr import agreed_vr, is_private_creator, is_retired, standard_vr
+
+# Curves and overlays (retired, resp. PS3.3 C.9.2): drawings may write a name, so all of their attributes go.
+_DRAWN_GROUPS = frozenset(range(0x5000, 0x5100, 2)) | frozenset(range(0x6000, 0x6100, 2))
+_FIRST_GROUP = 0x0008  # below: command set, file meta information, directories
+
+# The coded entry (PS3.3 8.8) is judged as a whole.
+_CODE_VALUE, _SCHEME, _MEANING = 0x00080100, 0x00080102, 0x00080104
+_LONG_CODE_VALUE, _URN_CODE_VALUE = 0x00080119, 0x00080120
+_CODE_VALUES = (_CODE_VALUE, _LONG_CODE_VALUE, _URN_CODE_VALUE)
+_CODED = frozenset({_SCHEME, _MEANING, *_CODE_VALUES})
+_OWN_SCHEME = "99DGIS"
+_REMOVED_MEANING = "Removed"
+
+_REMOVED = "X"
+
+
+class Walker:
+    """De-identifies elements and items: default-deny, at every depth, over bytes.
+
+    One walker serves one subject and one thread; what it returns for an element depends on the element's
+    bytes, the sequence it stands in, the encoding, and for private elements on the creator of their block.
+    """
+
+    def __init__(self, profile: Profile, pseudonyms: Pseudonyms, subject: Subject) -> None:
+        """Bind the rules to a subject."""
+        self.actions = Actions(profile, pseudonyms, subject)
+        self.memo = Memo()
+        self._profile = profile
+        self._pseudonyms = pseudonyms
+        self._subject = subject
+        self._private = safe_private() if profile.has(Option.SAFE_PRIVATE) else {}
+
+    def dataset(
+        self, buffer: Buffer, found: Sequence[Element], encoding: Encoding, parent: int | None, depth: int
+    ) -> dict[int, Done]:
+        """De-identify the elements of one level; returns what stays, by tag in ascending order.
+
+        Of elements with one tag the first counts. `parent` is the sequence the elements stand in, None at
+        the top.
+
+        Raises:
+            WalkError: nested deeper than MAX_DEPTH, or a sequence holds no items.
+        """
+        if depth > MAX_DEPTH:
+            raise WalkError(f"nested deeper than {MAX_DEPTH}")
+        done: dict[int, Done] = {}
+        coded: dict[int, bytes] = {}
+        creators: dict[tuple[int, int], str] = {}
+        known = self.memo.at((parent, encoding))
+        for element in found:
+            tag = element.tag
+            if tag >> 16 & 1:
+                self._private_element(buffer, element, encoding, creators, done)
+            elif tag in _CODED:
+                coded.setdefault(tag, bytes(buffer[element.value : element.value_end]))
+            elif tag not in done:
+                raw = bytes(buffer[element.start : element.end])
+                finished = known.get(raw)
+                if finished is None:
+                    finished = self._element(buffer, element, encoding, parent, depth)
+                    self.memo.keep(known, raw, finished)
+                done[tag] = finished
+        if coded:
+            done |= self._code(coded)
+        return dict(sorted(done.items()))
+
+    def _element(
+        self, buffer: Buffer, element: Element, encoding: Encoding, parent: int | None, depth: int
+    ) -> Done:
+        tag = element.tag
+        group = tag >> 16
+        if group < _FIRST_GROUP or group in _DRAWN_GROUPS or tag & 0xFFFF == 0 or is_retired(tag):
+            return Done(b"", ((tag, _REMOVED),))
+        vr = agreed_vr(tag, element.vr, implicit=encoding.implicit, signed=self._subject.signed)
+        if vr == "SQ":
+            return self._sequence(buffer, element, encoding, parent, depth)
+        if vr is None or element.length == UNDEFINED:
+            return Done(b"", ((tag, _REMOVED),))
+        raw = bytes(buffer[element.value : element.end])
+        if encoding is Encoding.EXPLICIT_BE and element.vr != "UN":
+            raw = little_endian(vr, raw)
+        value, action = self.actions.value(tag, vr, raw, parent)
+        data = b"" if value is None else encode.element(tag, vr, value)
+        return Done(data, () if action == "K" else ((tag, action),))
+
+    def _sequence(
+        self, buffer: Buffer, element: Element, encoding: Encoding, parent: int | None, depth: int
+    ) -> Done:
+        """Clean a sequence that stays item by item: that is its dummy, too, for nothing is left of it."""
+        tag = element.tag
+        rule = self._profile.rule(tag)
+        letter = "K" if rule is None else self.actions.letter(tag, rule.code, parent)
+        if letter == _REMOVED:
+            return Done(b"", ((tag, letter),))
+        if letter == "Z":
+            return Done(encode.sequence(tag, ()), ((tag, letter),))
+        notes: list[tuple[int, str]] = [] if rule is None else [(tag, letter)]
+        cleaned: list[bytes] = []
+        for item in items(buffer, element, encoding):
+            inside = list(elements(buffer, item.encoding, item.start, item.stop))
+            kept = self.dataset(buffer, inside, item.encoding, tag, depth + 1)
+            notes.extend(note for done in kept.values() for note in done.notes)
+            cleaned.append(b"".join(done.data for done in kept.values()))
+        if cleaned and not any(cleaned):
+            # Nothing is left in it: as good as removed, unless the IOD wants it there.
+            if self.actions.letter(tag, "X/Z", parent) == _REMOVED:
+                return Done(b"", (*notes, (tag, _REMOVED)))
+            cleaned = []
+        return Done(encode.sequence(tag, cleaned), tuple(notes))
+
+    def _private_element(
+        self,
+        buffer: Buffer,
+        element: Element,
+        encoding: Encoding,
+        creators: dict[tuple[int, int], str],
+        done: dict[int, Done],
+    ) -> None:
+        tag = element.tag
+        group, number = tag >> 16, tag & 0xFFFF
+        raw = b"" if element.length == UNDEFINED else buffer[element.value : element.end]
+        if is_private_creator(tag):
+            creators.setdefault((group, number), bytes(raw).strip(b" \0").decode("latin_1"))
+            return
+        creator = creators.get((group, number >> 8), "")
+        vr = self._private.get((creator, group, number & 0xFF))
+        if vr is None or element.vr not in {vr, "UN"} or tag in done:
+            done.setdefault(tag, Done(b"", ((tag, _REMOVED),)))
+            return
+        value = little_endian(vr, bytes(raw)) if encoding is Encoding.EXPLICIT_BE else bytes(raw)
+        kept = self.actions.cleaning.safe(tag, vr, value)
+        if kept is None:
+            done[tag] = Done(b"", ((tag, _REMOVED),))
+            return
+        block = group << 16 | number >> 8
+        done[block] = Done(encode.element(block, "LO", creator.encode("ascii")))
+        done[tag] = Done(encode.element(tag, vr, kept))
+
+    def _code(self, coded: dict[int, bytes]) -> dict[int, Done]:
+        """Publish a coded entry in the dictionary's words, or as a code of our own that names nothing.
+
+        Equal unknown codes stay equal, so that what is measured can still be told apart.
+        """
+        texts = {tag: decoded(raw, self._subject.charset) for tag, raw in coded.items()}
+        scheme = texts.get(_SCHEME, "")
+        value = next((texts[tag] for tag in _CODE_VALUES if texts.get(tag)), "")
+        if not any(texts.values()):
+            return {tag: Done(encode.element(tag, _code_vr(tag), b"")) for tag in coded}
+        if not value and _MEANING not in coded:
+            # A scheme alone: an entry of the list of coding schemes (PS3.3 C.12.1.1.7).
+            named = is_known_scheme(scheme)
+            return {_SCHEME: Done(encode.element(_SCHEME, "SH", scheme.encode("ascii") if named else b""))}
+        found = known_code(scheme, value)
+        if found is not None:
+            action = "C"
+            texts = {_CODE_VALUE: found.value, _SCHEME: found.scheme, _MEANING: found.meaning}
+        else:
+            action = "D"
+            stand_in = self._pseudonyms.text("code", scheme, value or texts.get(_MEANING, ""))
+            texts = {_CODE_VALUE: stand_in, _SCHEME: _OWN_SCHEME, _MEANING: _REMOVED_MEANING}
+        return {
+            tag: Done(encode.element(tag, _code_vr(tag), text.encode("ascii")), ((tag, action),))
+            for tag, text in texts.items()
+        }
+
+
+def _code_vr(tag: int) -> str:
+    return standard_vr(tag) or "SH"
