@@ -10,7 +10,7 @@ from deid.seal.block import Block
 from deid.seal.directory import Directory, Row, parse_directory
 from deid.seal.header import MAX_HEADER_BYTES, Header, identity, parse_header
 from deid.seal.padding import padding_segments
-from deid.seal.segments import DIRECTORY_PLACE, PIECE_BYTES, Cipher, Kind, Place
+from deid.seal.segments import DIRECTORY_PLACE, OVERHEAD_BYTES, PIECE_BYTES, Cipher, Kind, Place
 from deid.seal.values import SealedInstance, SealNames, SealReason, SealRefused, Source
 
 # One read that holds header and directory of every part but the hugest (some 900 segments).
@@ -102,6 +102,8 @@ class CompanionReader:
         for index in range(len(self)):
             self.instance(index)
         listed, position = len(self._directory.rows), self._offsets[-1]
+        if self._source.size - position < OVERHEAD_BYTES:
+            raise SealRefused(SealReason.DAMAGED)
         for number, stored in enumerate(padding_segments(self._source.size - position), listed + 1):
             place = Place(Kind.PADDING, number, listed)
             self._cipher.open(self._binding, place, _read(self._source, position, stored))
