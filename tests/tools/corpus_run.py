@@ -8,15 +8,22 @@ from pathlib import Path
 
 from tests import dcmtk
 from tests.gateway import Gateway
-from tests.tools import files, wire
-from tests.tools.client import FIND, GET, MOVE, Client, Outcome, batches, query, query_contexts
+from tests.tools import files
+from tests.tools.client import Client, batches
+from tests.tools.fetching import (
+    HOSPITAL,
+    RESEARCH,
+    get_everything,
+    move,
+    studies,
+    whole,
+    with_native_forms,
+)
 from tests.tools.files import File
 from tests.tools.link import Received
 from tests.tools.planted import Planted
 from tests.tools.receiver import Receiver
 from tests.tools.tap import Sent, Tap
-
-HOSPITAL, RESEARCH = "HOSPITAL_1", "RESEARCH_1"
 
 
 def send(tap: Tap, paths: Sequence[Path], associations: int, folder: Path) -> None:
@@ -79,48 +86,27 @@ class CorpusRun:
 
     @cached_property
     def pairs(self) -> list[tuple[str, str]]:
-        """What a client must propose to get everything as it is stored; native research forms besides."""
-        sent = {(one.sop_class_uid, one.transfer_syntax) for one in self.accepted}
-        return sorted(sent | {(abstract, wire.EXPLICIT) for abstract, _ in sent})
-
-    def studies(self, calling: str) -> list[str]:
-        with Client(self.gateway.address, calling, query_contexts(FIND)) as client:
-            found = client.find(query("STUDY", StudyInstanceUID=""))
-        assert found.status == 0
-        return [str(study.StudyInstanceUID) for study in found.identifiers]
-
-    def get(self, calling: str, studies: Sequence[str]) -> list[Outcome]:
-        contexts = query_contexts(GET)[2:] + [[abstract, [syntax]] for abstract, syntax in self.pairs]
-        classes = {abstract for abstract, _ in self.pairs}
-        with Client(self.gateway.address, calling, contexts, provider_of=classes) as client:
-            return [client.get(query("STUDY", StudyInstanceUID=study)) for study in studies]
-
-    def move(self, calling: str, studies: Sequence[str], destination: str) -> list[Outcome]:
-        with Client(self.gateway.address, calling, query_contexts(MOVE)) as client:
-            return [client.move(query("STUDY", StudyInstanceUID=study), destination) for study in studies]
+        """What a client must propose to get everything as it lies, original or de-identified."""
+        return with_native_forms((one.sop_class_uid, one.transfer_syntax) for one in self.accepted)
 
     @cached_property
     def hospital_got(self) -> list[Received]:
-        outcomes = self.get(HOSPITAL, self.studies(HOSPITAL))
-        assert [outcome.status for outcome in outcomes] == [0] * len(outcomes)
-        return [one for outcome in outcomes for one in outcome.received]
-
-    @cached_property
-    def hospital_moved(self) -> list[Received]:
-        before = len(self.hospital_screen.instances)
-        outcomes = self.move(HOSPITAL, self.studies(HOSPITAL), self.hospital_screen.title)
-        assert [outcome.status for outcome in outcomes] == [0] * len(outcomes)
-        return self.hospital_screen.instances[before:]
+        return get_everything(self.gateway.address, HOSPITAL, self.pairs)
 
     @cached_property
     def research_got(self) -> list[Received]:
-        outcomes = self.get(RESEARCH, self.studies(RESEARCH))
-        assert [outcome.status for outcome in outcomes] == [0] * len(outcomes)
-        return [one for outcome in outcomes for one in outcome.received]
+        return get_everything(self.gateway.address, RESEARCH, self.pairs)
+
+    @cached_property
+    def hospital_moved(self) -> list[Received]:
+        return self._moved(HOSPITAL, self.hospital_screen)
 
     @cached_property
     def research_moved(self) -> list[Received]:
-        before = len(self.research_screen.instances)
-        outcomes = self.move(RESEARCH, self.studies(RESEARCH), self.research_screen.title)
-        assert [outcome.status for outcome in outcomes] == [0] * len(outcomes)
-        return self.research_screen.instances[before:]
+        return self._moved(RESEARCH, self.research_screen)
+
+    def _moved(self, calling: str, screen: Receiver) -> list[Received]:
+        before = len(screen.instances)
+        address = self.gateway.address
+        whole(move(address, calling, studies(address, calling), screen.title))
+        return screen.instances[before:]

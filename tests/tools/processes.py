@@ -1,0 +1,23 @@
+"""What the kernel counts of a process: memory that is its own, and bytes it read."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+
+def pss_bytes(pids: Iterable[int]) -> int:
+    """Sum of the proportional set sizes: memory shared by forks counts once."""
+    return sum(_field(f"/proc/{pid}/smaps_rollup", "Pss:") * 1024 for pid in pids)
+
+
+def read_bytes(pids: Iterable[int]) -> int:
+    """Sum of what the processes have read by read(2) and its kin, from files wherever they lie."""
+    return sum(_field(f"/proc/{pid}/io", "rchar:") for pid in pids)
+
+
+def _field(path: str, name: str) -> int:
+    with suppress(OSError):  # the process has ended
+        for line in Path(path).read_text().splitlines():
+            if line.startswith(name):
+                return int(line.split()[1])
+    return 0

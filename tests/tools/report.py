@@ -1,0 +1,10 @@
+"""Figures and tables that a test measured, for whoever reads its output."""
+
+import pytest
+
+PROPERTY = "measured"  # tests/conftest.py prints these at the end, from xdist's workers too
+
+
+def show(request: pytest.FixtureRequest, text: str) -> None:
+    """Add a table or a line to the test's output, whether it passes or fails."""
+    request.node.user_properties.append((PROPERTY, text))
