@@ -1,0 +1,264 @@
+"""The SQL decides as the pure function does: what is found, what is counted, what is sent."""
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, select
+
+from catalog.callers import Assertions, Caller, Right
+from catalog.decision import (
+    FIND_DEIDENTIFIED,
+    FIND_ORIGINAL,
+    RETRIEVE_DEIDENTIFIED,
+    RETRIEVE_ORIGINAL,
+    Granted,
+    Subject,
+    decide_all,
+)
+from catalog.grants import Grant, What, Who, write
+from catalog.tables import contributor, grants
+from tests.unit.catalog.world import (
+    ALPHA,
+    BETA,
+    IMAGE,
+    NOW,
+    PATIENT,
+    SERIES,
+    STUDY,
+    Image,
+    World,
+    open_engine,
+    pseudonym,
+)
+
+# Two contributors, two patients with two studies each (one UID shared), two series each, two images a series;
+# the second contributor adds to the same series. Some are not published, some withheld.
+IMAGES = [
+    Image(
+        f"1.{who}.{patient}.{study}.{series}.{number}",
+        patient=f"P{patient}",
+        name=f"Name{patient}",
+        study=f"2.{patient if study else 9}.{study}",
+        series=f"3.{patient}.{study}.{series}",
+        contributor=(ALPHA, BETA)[who],
+        values={"Modality": ("CT", "MR")[series]},
+    )
+    for who, patient, study, series, number in product((0, 1), (1, 2), (0, 1), (0, 1), (1, 2))
+]
+PENDING = {image.uid for image in IMAGES[::7]}
+WITHHELD = {image.uid for image in IMAGES[::5]} - PENDING
+PUBLISHED = [image for image in IMAGES if image.uid not in PENDING | WITHHELD]
+
+ISSUERS, USERS, ROLES = ("idp", None), ("ann", "bob"), ("reader", None)
+CALLERS = st.builds(
+    Caller,
+    name=st.just("caller"),
+    assertions=st.builds(
+        Assertions, issuer=st.sampled_from(ISSUERS), user=st.sampled_from(USERS), role=st.sampled_from(ROLES)
+    ),
+    may=st.sets(st.sampled_from([Right.FIND, Right.RETRIEVE, Right.PHI])).map(frozenset)
+    | st.just(frozenset(Right)),
+)
+WHO = st.builds(
+    Who, issuer=st.sampled_from(ISSUERS), user=st.sampled_from((*USERS, None)), role=st.sampled_from(ROLES)
+)
+
+
+@st.composite
+def whats(draw):
+    image = draw(st.sampled_from(IMAGES))
+    by = draw(st.sampled_from((None, 1, 2)))
+    depth = draw(st.integers(0, 4))
+    if depth == 0:
+        return draw(st.sampled_from((What(), What(facility="Alpha"), What(facility="Gone"))))
+    if depth == 1:
+        return What(contributor_id=draw(st.sampled_from((1, 2))))
+    names = {
+        "patient_key": image.patient_key,
+        "study_key": pseudonym(image.study),
+        "series_key": pseudonym(image.series),
+    }
+    return What(contributor_id=by, **dict(list(names.items())[: depth - 1]))
+
+
+GRANTS = st.builds(
+    Grant,
+    who=WHO,
+    what=whats(),
+    may=st.sets(st.sampled_from([Right.FIND, Right.RETRIEVE, Right.PHI]), min_size=1).map(frozenset),
+    allow=st.sampled_from((True, True, True, False)),
+    not_before_ms=st.sampled_from((0, NOW, NOW + 1)),
+    not_after_ms=st.sampled_from((NOW + 2, NOW + 10)) | st.just(NOW + 5),
+) | st.builds(
+    Grant, who=st.just(Who()), what=st.just(What()), may=st.just(frozenset(Right)), not_after_ms=st.just(NOW)
+)
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def world(request, tmp_path_factory):
+    if request.param == "sqlite":
+        yield from _populated(f"sqlite:///{tmp_path_factory.mktemp('catalog') / 'catalog.db'}")
+    else:
+        with request.getfixturevalue("postgres_server").database() as url:
+            yield from _populated(url)
+
+
+def _populated(url):
+    engine = open_engine(url)
+    world = World(engine)
+    for each in (ALPHA, BETA):  # one after the other: the first is contributor 1
+        world.store(*(image for image in IMAGES if image.contributor is each))
+    world.publish(*PUBLISHED, withheld=[image for image in IMAGES if image.uid in WITHHELD])
+    with engine.connect() as connection:
+        ids = dict(connection.execute(select(contributor.c.assertions, contributor.c.id)).all())
+    assert [ids[ALPHA.canonical()], ids[BETA.canonical()]] == [1, 2]
+    yield world
+    engine.dispose()
+
+
+def subject(image):
+    owner = 1 if image.contributor is ALPHA else 2
+    keys = (image.patient_key, pseudonym(image.study), pseudonym(image.series))
+    return Subject(image.facility, owner, *keys)
+
+
+def holds(callers, rights, image, given):
+    return isinstance(decide_all(callers, rights, subject(image), given, NOW), Granted)
+
+
+def visible(caller, given):
+    """(original, image) pairs a caller finds, by the pure decision alone."""
+    originals = {image.uid for image in IMAGES if holds([caller], FIND_ORIGINAL, image, given)}
+    released = [
+        image
+        for image in PUBLISHED
+        if image.uid not in originals and holds([caller], FIND_DEIDENTIFIED, image, given)
+    ]
+    return [(True, image) for image in IMAGES if image.uid in originals] + [
+        (False, image) for image in released
+    ]
+
+
+def rewrite_grants(world, given):
+    with world.engine.begin() as connection:
+        connection.execute(delete(grants))
+        return [write(connection, grant) for grant in given]
+
+
+def counted(pairs, entity, *counts):
+    """{(original, entity): counts} over visible images; an entity never has its contributor in it."""
+    found = {}
+    for original, image in pairs:
+        found.setdefault((original, entity(image)), []).append(image)
+    return {
+        key: tuple(len({count(image) for image in images}) for count in counts)
+        for key, images in found.items()
+    }
+
+
+def series_of(image):
+    return (image.study, image.series)
+
+
+MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@MANY
+@given(caller=CALLERS, given_grants=st.lists(GRANTS, max_size=7))
+def test_find_sees_and_counts_what_the_decision_grants(world, caller, given_grants):
+    held = rewrite_grants(world, given_grants)
+    pairs = visible(caller, held)
+
+    images = world.find(caller, IMAGE, "SOPInstanceUID")
+    expected = {(original, image.uid if original else pseudonym(image.uid)) for original, image in pairs}
+    assert {(match.original, match.values["SOPInstanceUID"]) for match in images} == expected
+    assert len(images) == len(expected)
+
+    names = (
+        "NumberOfPatientRelatedStudies",
+        "NumberOfPatientRelatedSeries",
+        "NumberOfPatientRelatedInstances",
+    )
+    patients = world.find(caller, PATIENT, "PatientID", *names)
+    by_patient = counted(
+        pairs, lambda image: image.patient, lambda image: image.study, series_of, lambda image: image.uid
+    )
+    shown = {
+        (match.original, match.values["PatientID"]): tuple(match.values[name] for name in names)
+        for match in patients
+    }
+    upper = {image.patient_key.upper(): image.patient for image in IMAGES}
+    assert {
+        (original, upper.get(name, name)): counts for (original, name), counts in shown.items()
+    } == by_patient
+    assert len(patients) == len(by_patient)
+
+    names = ("ModalitiesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances")
+    studies = world.find(caller, STUDY, "PatientID", "StudyInstanceUID", *names)
+    by_study = counted(
+        pairs,
+        lambda image: (image.patient, image.study),
+        lambda image: image.values["Modality"],
+        series_of,
+        lambda image: image.uid,
+    )
+    back = {pseudonym(image.study): image.study for image in IMAGES}
+    shown = {}
+    for match in studies:
+        patient, study = match.values["PatientID"], match.values["StudyInstanceUID"]
+        modalities, series, instances = (match.values[name] for name in names)
+        key = (match.original, (upper.get(patient, patient), back.get(study, study)))
+        assert key not in shown
+        shown[key] = (len(modalities), series, instances)
+    assert shown == by_study
+
+    series = world.find(caller, SERIES, "NumberOfSeriesRelatedInstances", "SeriesInstanceUID")
+    by_series = counted(pairs, lambda image: image.series, lambda image: image.uid)
+    back = {pseudonym(image.series): image.series for image in IMAGES}
+    assert {
+        (match.original, back.get(uid := match.values["SeriesInstanceUID"], uid)): (
+            match.values["NumberOfSeriesRelatedInstances"],
+        )
+        for match in series
+    } == by_series
+
+
+@MANY
+@given(caller=CALLERS, destination=st.none() | CALLERS, given_grants=st.lists(GRANTS, max_size=7))
+def test_retrieve_sends_what_the_decision_grants_to_both(world, caller, destination, given_grants):
+    held = rewrite_grants(world, given_grants)
+    concerned = [caller] if destination is None else [caller, replace(destination, name="destination")]
+    expected = {image.uid for image in IMAGES if holds(concerned, RETRIEVE_ORIGINAL, image, held)}
+    expected |= {
+        pseudonym(image.uid) for image in PUBLISHED if holds(concerned, RETRIEVE_DEIDENTIFIED, image, held)
+    }
+    every = {uid for image in IMAGES for uid in (image.uid, pseudonym(image.uid))}
+    sent = world.retrieve(caller, IMAGE, destination, SOPInstanceUID=tuple(every))
+    assert {each.sop_instance_uid for each in sent} == expected
+    assert len(sent) == len(expected)
+
+
+@MANY
+@given(
+    caller=CALLERS, given_grants=st.lists(GRANTS, max_size=5), modality=st.sampled_from(["CT", "MR", "US"])
+)
+def test_a_study_matches_by_the_series_the_caller_sees(world, caller, given_grants, modality):
+    held = rewrite_grants(world, given_grants)
+    pairs = [
+        (original, image) for original, image in visible(caller, held) if image.values["Modality"] == modality
+    ]
+    expected = {(original, image.patient, image.study) for original, image in pairs}
+    found = world.find(caller, STUDY, "PatientID", "StudyInstanceUID", ModalitiesInStudy=modality)
+    upper = {image.patient_key.upper(): image.patient for image in IMAGES}
+    back = {pseudonym(image.study): image.study for image in IMAGES}
+    assert {
+        (
+            match.original,
+            upper.get(match.values["PatientID"], match.values["PatientID"]),
+            back.get(match.values["StudyInstanceUID"], match.values["StudyInstanceUID"]),
+        )
+        for match in found
+    } == expected
