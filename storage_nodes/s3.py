@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _SHA256_HEX_DIGITS: Final = 64
-_PARTIAL_CONTENT: Final = 206
+_USUAL_SIZES: Final = PartSizes()
 
 
 class S3Node:
@@ -40,7 +40,7 @@ class S3Node:
         name: str,
         site: str,
         location: S3Location,
-        sizes: PartSizes = PartSizes(),  # noqa: B008 (frozen)
+        sizes: PartSizes = _USUAL_SIZES,
     ) -> None:
         self.name: Final = name
         self.site: Final = site
@@ -83,7 +83,7 @@ class S3Node:
         with s3_errors(self.name):
             answer = self._client.get_object(Bucket=self._bucket, Key=self._key(name), Range=wanted)
             with closing(answer["Body"]) as stream:
-                if answer["ResponseMetadata"]["HTTPStatusCode"] != _PARTIAL_CONTENT:
+                if "ContentRange" not in answer:  # not the status: rclone sends the range under a 200
                     raise NodeRefused(self.name, "the server does not know byte ranges")
                 if answer["ContentLength"] != length:
                     missing = length - answer["ContentLength"]
@@ -125,17 +125,20 @@ class S3Node:
         """Abort uploads in parts that were begun long ago and never completed."""
         oldest_kept = datetime.now(UTC) - timedelta(seconds=older_than_seconds)
         removed = 0
+        pages = self._client.get_paginator("list_multipart_uploads").paginate(
+            Bucket=self._bucket, Prefix=self._prefix
+        )
         with s3_errors(self.name):
-            pages = self._client.get_paginator("list_multipart_uploads").paginate(
-                Bucket=self._bucket, Prefix=self._prefix
-            )
-            for page in pages:
-                for upload in page.get("Uploads", ()):
-                    if upload["Initiated"] < oldest_kept:
-                        self._client.abort_multipart_upload(
-                            Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"]
-                        )
-                        removed += 1
+            try:
+                for page in pages:
+                    for upload in page.get("Uploads", ()):
+                        if upload["Initiated"] < oldest_kept:
+                            self._client.abort_multipart_upload(
+                                Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                            )
+                            removed += 1
+            except self._client.exceptions.NoSuchUpload:
+                pass  # aborted by somebody else; rclone says the same of an empty list
         return removed
 
     def _is_there(self, name: ObjectName, body: Body, sha256: bytes) -> bool:

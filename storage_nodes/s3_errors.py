@@ -24,8 +24,8 @@ from storage_nodes.errors import (
 
 Meaning = tuple[type[NodeError], str]
 
-# Error codes of the S3 API reference ("Error responses"), and those that Ceph and MinIO add. A HEAD has no body:
-# there the code is the status.
+# Error codes of the S3 API reference ("Error responses"), and those that Ceph and MinIO add. A HEAD has no
+# body: there the code is the status.
 _CODES: Final[dict[str, Meaning]] = {
     "NoSuchKey": (ObjectMissing, "no such object"),
     "404": (ObjectMissing, "no such object"),
@@ -33,6 +33,7 @@ _CODES: Final[dict[str, Meaning]] = {
     "416": (ObjectDamaged, "the object ends before the range that was asked for"),
     "BadDigest": (DigestMismatch, "what arrived is not what was sent"),
     "InvalidDigest": (DigestMismatch, "what arrived is not what was sent"),
+    "NoSuchUpload": (NodeUnavailable, "the upload was aborted meanwhile"),
     "IncompleteBody": (NodeUnavailable, "the connection broke while the object was sent"),
     "RequestTimeout": (NodeUnavailable, "the connection broke while the object was sent"),
     "QuotaExceeded": (NodeFull, "the quota is used up"),
