@@ -1,4 +1,5 @@
 import struct
+from collections.abc import Iterable
 
 from deid.deflate import DEFLATED_SYNTAXES, is_deflated
 from deid.elements import (
@@ -43,21 +44,32 @@ def split(dataset: Buffer, transfer_syntax: str) -> Split | Unsplittable:
     Bytes decide over the transfer syntax about the encoding of headers; where they contradict it about the
     pixels, or the image does not lie in the value whole, the answer is Unsplittable.
     """
-    if not _is_known(transfer_syntax):
-        return Unsplittable(Unspliced.UNKNOWN_SYNTAX)
     encoding = detect_encoding(dataset, encoding_of(transfer_syntax or "1.2.840.10008.1.2"))
-    found: dict[int, Element] = {}
-    pixel: Element | None = None
     try:
-        for element in elements(dataset, encoding):
-            if element.tag in LAYOUT_TAGS:
-                found.setdefault(element.tag, element)
-            elif element.tag in PIXEL_TAGS:
-                if pixel is not None:
-                    return Unsplittable(Unspliced.TWO_PIXEL_ELEMENTS)
-                pixel = element
+        return split_walked(dataset, transfer_syntax, encoding, elements(dataset, encoding))
     except WalkError:
         return Unsplittable(Unspliced.MALFORMED)
+
+
+def split_walked(
+    dataset: Buffer, transfer_syntax: str, encoding: Encoding, top_level: Iterable[Element]
+) -> Split | Unsplittable:
+    """As `split`, for callers that walked the top level of the data set already: walking is most of the work.
+
+    Raises:
+        WalkError: from the iterable.
+    """
+    if not _is_known(transfer_syntax):
+        return Unsplittable(Unspliced.UNKNOWN_SYNTAX)
+    found: dict[int, Element] = {}
+    pixel: Element | None = None
+    for element in top_level:
+        if element.tag in LAYOUT_TAGS:
+            found.setdefault(element.tag, element)
+        elif element.tag in PIXEL_TAGS:
+            if pixel is not None:
+                return Unsplittable(Unspliced.TWO_PIXEL_ELEMENTS)
+            pixel = element
     if pixel is None:
         return _without_pixels(len(dataset), encoding, transfer_syntax)
     layout = read_layout(dataset, found, pixel, encoding)

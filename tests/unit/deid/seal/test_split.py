@@ -3,7 +3,8 @@ import struct
 
 import pytest
 
-from deid.splice import Hole, Split, Unspliced, Unsplittable, payload_of, split
+from deid.elements import Encoding, elements
+from deid.splice import Hole, Split, Unspliced, Unsplittable, payload_of, split, split_walked
 from tests.unit.deid.seal.build import (
     BIG_ENDIAN,
     EXPLICIT,
@@ -101,6 +102,12 @@ def test_big_endian_bytes_stay():
 
 def test_bytes_decide_over_the_declared_encoding():
     assert isinstance(split(native(IMAGE), "1.2.840.10008.1.2"), Split)
+
+
+def test_a_walk_that_was_made_already_serves():
+    data = native(IMAGE, tail=TAIL)
+    walked = list(elements(data, Encoding.EXPLICIT_LE))
+    assert split_walked(data, EXPLICIT, Encoding.EXPLICIT_LE, walked) == split(data, EXPLICIT)
 
 
 def test_without_pixels_there_are_no_holes():
