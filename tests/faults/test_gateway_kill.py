@@ -1,0 +1,40 @@
+"""kill -9 at each step of receive and publish: nothing acknowledged is lost, nothing is published twice."""
+
+import re
+
+import pytest
+
+from tests.gateway import PROJECT
+from tests.tools import kill_matrix
+from tests.tools.report import show
+
+TIMES = 5
+# Points of what the gateway does beside receive and publish; tests/faults/test_receive_log.py has them.
+ELSEWHERE = {
+    "cache.segment_put_away",
+    "cache.extent_freed",
+    "cache.before_evict_commit",
+    "cache.after_evict_commit",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("point", kill_matrix.POINTS)
+def test_a_kill_breaks_no_promise(point, request):
+    outcomes = list(kill_matrix.rounds({point: kill_matrix.POINTS[point]}, TIMES))
+    show(request, "\n".join([kill_matrix.HEADING, *map(kill_matrix.line, outcomes)]))
+    assert len(outcomes) == TIMES
+    assert all(outcome.kept for outcome in outcomes), outcomes
+
+
+def test_every_point_in_the_code_is_in_the_matrix():
+    text = "".join(path.read_text() for path in (PROJECT / "dgis").rglob("*.py"))
+    written = set(re.findall(r'failpoints\.hit\(f?"([a-z_.{}]+)"\)', text))
+    named = {point for point in written if "{" not in point}
+    made = {point for point in kill_matrix.POINTS if point not in named}
+    assert named <= set(kill_matrix.POINTS) | ELSEWHERE
+    assert all(
+        any(re.fullmatch(re.sub(r"\{[^}]*\}", "[a-z]+", one), point) for one in written) for point in made
+    )
+    assert len(kill_matrix.POINTS) >= 14

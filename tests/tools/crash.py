@@ -1,0 +1,174 @@
+"""One crash: store, be killed at a named point, start again; then whether every promise was kept."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from dgis.demo import anatomy, kinds, phantoms
+from dgis.demo.people import PEOPLE
+from dgis.demo.phantoms import Instance
+from storage_nodes.record.reader import RecordReader
+from storage_nodes.record.sources import BufferSource
+from storage_nodes.record.verify import verify_record
+from tests.gateway import Gateway, wait_until
+from tests.tools import wire
+from tests.tools.client import Client, RejectedError
+from tests.tools.fetching import HOSPITAL, RESEARCH, find, get, whole
+
+QUICK = {"DGIS__PUBLISH__LEASE_SECONDS": "2"}
+_SMALL = replace(kinds.PET, scanner=replace(anatomy.PET, rows=32))
+_PAIRS = [(_SMALL.sop_class_uid, wire.EXPLICIT)]
+_SENDERS = 5
+_IMAGES = 5  # of each of three series
+_REACHED_SECONDS = 30
+_DRAINED_SECONDS = 60
+
+
+@dataclass
+class Journal:
+    """What was answered with success, kept by the senders themselves."""
+
+    instances: list[Instance]
+    acknowledged: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def took(self, uid: str) -> None:
+        with self._lock:
+            self.acknowledged.add(uid)
+
+    def missing(self) -> list[Instance]:
+        return [one for one in self.instances if one.sop_instance_uid not in self.acknowledged]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one crash left behind; empty lists are kept promises."""
+
+    point: str
+    count: int
+    reached: bool
+    acknowledged: int  # before the crash
+    lost: tuple[str, ...]
+    doubled: tuple[str, ...]
+    damaged: tuple[str, ...]
+    seconds: float
+
+    @property
+    def kept(self) -> bool:
+        return self.reached and not (self.lost or self.doubled or self.damaged)
+
+
+def crash(gateway: Gateway, point: str, count: int, seed: int) -> Outcome:
+    """Run one round over a home that may hold earlier ones; the gateway is dead before and after."""
+    started = time.monotonic()
+    journal = Journal(_load(seed))
+    gateway.start(f"{point}:{count}")
+    processes = set(gateway.pids())
+    _store(gateway, journal, journal.instances)
+    reached = _died(gateway, processes, journal)
+    before = len(journal.acknowledged)
+    gateway.kill()
+    gateway.start()
+    _resend(gateway, journal)
+    lost = _lost(gateway, journal)
+    doubled, damaged = _on_nodes(gateway, journal)
+    gateway.kill()
+    return Outcome(point, count, reached, before, lost, doubled, damaged, time.monotonic() - started)
+
+
+def _load(seed: int) -> list[Instance]:
+    series = [phantoms.series(_SMALL, person, _IMAGES, seed) for person in PEOPLE]
+    return [instance for images in zip(*series, strict=True) for instance in images]
+
+
+def _store(gateway: Gateway, journal: Journal, instances: Sequence[Instance]) -> None:
+    shares = [instances[number::_SENDERS] for number in range(_SENDERS)]
+    senders = [
+        threading.Thread(target=_send, args=(gateway, journal, share), daemon=True) for share in shares
+    ]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join(_REACHED_SECONDS)
+
+
+def _send(gateway: Gateway, journal: Journal, share: Sequence[Instance]) -> None:
+    contexts = [(_SMALL.sop_class_uid, [wire.EXPLICIT])]
+    with (
+        suppress(OSError, RejectedError, LookupError),  # a killed gateway answers nobody
+        Client(gateway.address, HOSPITAL, contexts) as client,
+    ):
+        for one in share:
+            status = client.store(one.sop_class_uid, one.sop_instance_uid, one.transfer_syntax, one.dataset)
+            if status == 0:
+                journal.took(one.sop_instance_uid)
+
+
+def _died(gateway: Gateway, processes: set[int], journal: Journal) -> bool:
+    """Wait until one of the processes is gone, or everything was published without it."""
+
+    def over() -> str | None:
+        if not processes <= set(gateway.pids()):
+            return "died"
+        return "published" if not journal.missing() and _all_published(gateway, journal) else None
+
+    return wait_until(over, _REACHED_SECONDS, "the failpoint is reached or everything is published") == "died"
+
+
+def _resend(gateway: Gateway, journal: Journal) -> None:
+    """Do what a sender does: send again what was not answered; and some that was, as senders do too."""
+    again = journal.missing() + journal.instances[:2]
+    _store(gateway, journal, again)
+    assert not journal.missing(), "a restarted gateway takes everything"
+
+
+def _all_published(gateway: Gateway, journal: Journal) -> bool:
+    """Whether the hospital's images are all found de-identified, which they are from the commit point on."""
+    with suppress(OSError, RejectedError):
+        found = find(
+            gateway.address, RESEARCH, "STUDY", StudyInstanceUID="", NumberOfStudyRelatedInstances=""
+        )
+        known = find(
+            gateway.address, HOSPITAL, "STUDY", StudyInstanceUID="", NumberOfStudyRelatedInstances=""
+        )
+        studies = {one.study_uid for one in journal.instances}
+        listed = {str(one.StudyInstanceUID) for one in known.identifiers}
+        return studies <= listed and _total(found) == _total(known)
+    return False
+
+
+def _total(outcome) -> int:
+    return sum(int(one.NumberOfStudyRelatedInstances) for one in outcome.identifiers)
+
+
+def _lost(gateway: Gateway, journal: Journal) -> tuple[str, ...]:
+    wait_until(lambda: _all_published(gateway, journal), _DRAINED_SECONDS, "the queue drains by itself")
+    studies = sorted({one.study_uid for one in journal.instances})
+    received = whole(get(gateway.address, HOSPITAL, studies, _PAIRS))
+    counted = Counter(one.sop_instance_uid for one in received)
+    bytes_of = {one.sop_instance_uid: one.dataset for one in received}
+    return tuple(
+        one.sop_instance_uid
+        for one in journal.instances
+        if bytes_of.get(one.sop_instance_uid) != one.dataset or counted[one.sop_instance_uid] != 1
+    )
+
+
+def _on_nodes(gateway: Gateway, journal: Journal) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Which pseudonyms lie in two records of a node, and which records are not whole."""
+    doubled, damaged = [], []
+    for letter in "abc":
+        held: Counter[str] = Counter()
+        for path in sorted(gateway.node(letter).rglob("*")):
+            if not path.is_file() or ".incoming" in path.parts:
+                continue
+            source = BufferSource(path.read_bytes())
+            if not verify_record(source).whole:
+                damaged.append(f"{letter}/{path.name}")
+                continue
+            held.update(entry.sop_instance_uid for entry in RecordReader(source).instances)
+        doubled += [uid for uid, times in held.items() if times > 1]
+    return tuple(doubled), tuple(damaged)
