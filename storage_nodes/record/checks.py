@@ -1,6 +1,6 @@
 """What the numbers of an index must be to each other, before anything is allocated or decoded by them.
 
-A problem is a sentence: the writer refuses the input with it, the reader finds the record damaged.
+A problem is a phrase: the writer refuses the input with it, the reader finds the record damaged.
 """
 
 import re
@@ -39,7 +39,7 @@ def instance_problem(entry: InstanceEntry) -> str | None:
     """Say why an instance has no place in a record; None where it has."""
     uids = (entry.sop_instance_uid, entry.sop_class_uid, entry.transfer_syntax)
     if any(UID.fullmatch(uid) is None for uid in uids):
-        return "a UID is empty, too long or has other characters than digits and dots"
+        return "a UID that is empty, too long or has other characters than digits and dots"
     element = entry.element
     if element is None:
         return "payloads without a pixel element" if entry.payloads or entry.offset_table_bytes else None

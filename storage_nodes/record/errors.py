@@ -11,7 +11,16 @@ class UnsupportedRecordError(RecordError):
 
 
 class RecordRefusedError(RecordError):
-    """What was to be packed has no place in a record: the caller must seal it whole instead."""
+    """What was to be packed has no place in a record: the caller must seal it whole instead.
+
+    Attributes:
+        instance: which of those that were given, so that the others can be packed without it; None where it
+            is none in particular.
+    """
+
+    def __init__(self, reason: str, instance: int | None = None) -> None:
+        super().__init__(reason)
+        self.instance = instance
 
 
 class RecordTooLargeError(RecordError):

@@ -19,7 +19,14 @@ from storage_nodes.record.index import ElementEntry, Index, InstanceEntry, Paylo
 from storage_nodes.record.limits import DEFAULT_LIMITS
 from storage_nodes.record.manifest import JSON, Manifest, encode_manifest
 from storage_nodes.record.summary import RecordSummary, summarise
-from storage_nodes.record.values import Buffer, PixelElement, RecordInstance, RecordLayout
+from storage_nodes.record.values import (
+    LONGEST_VALUE_BYTES,
+    Buffer,
+    FrameLayout,
+    PixelElement,
+    RecordInstance,
+    RecordLayout,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,7 @@ def write_record(
         executor: threads to code frames on; the codecs release the interpreter lock.
 
     Raises:
-        RecordRefusedError: no instance at all, one twice, or one that has no place in a record.
+        RecordRefusedError: no instance at all, or one (`instance` tells which) that has no place in a record.
     """
     gathered = _Gathered()
     coded = list(code_all(gathered.tasks(instances), executor))
@@ -77,33 +84,43 @@ class _Gathered:
     def __init__(self) -> None:
         self.entries: list[InstanceEntry] = []
         self.headers = HeaderPacker()
+        self._uids: set[str] = set()
 
     def tasks(self, instances: Iterable[RecordInstance]) -> Iterator[Task]:
         """Note each instance and give its payloads."""
-        for instance in instances:
+        for number, instance in enumerate(instances):
+            entry = _instance_entry(instance)
+            self._refuse(number, entry)
             pixel = instance.pixel
-            offset_table = b"" if pixel is None else pixel.offset_table
-            entry = _instance_entry(instance, len(offset_table))
-            if (problem := instance_problem(entry)) is not None:
-                raise RecordRefusedError(f"instance {len(self.entries)}: {problem}")
-            if entry.header_bytes > DEFAULT_LIMITS.header_block_bytes:
-                raise RecordRefusedError(
-                    f"instance {len(self.entries)}: header of {entry.header_bytes} bytes"
-                )
             self.entries.append(entry)
+            offset_table = b"" if pixel is None else pixel.offset_table
             self.headers.add((instance.before, offset_table, instance.after))
-            if pixel is None or entry.element is None:
-                continue
-            for payload in pixel.payloads:
-                view = memoryview(payload).cast("B")
-                if len(view) > DEFAULT_LIMITS.payload_bytes:
-                    raise RecordRefusedError(
-                        f"instance {len(self.entries) - 1}: payload of {len(view)} bytes"
-                    )
-                yield Task(view, pixel.encapsulated, entry.element.layout)
+            if pixel is not None and entry.element is not None:
+                yield from _tasks(number, pixel, entry.element.layout)
+
+    def _refuse(self, number: int, entry: InstanceEntry) -> None:
+        if (problem := instance_problem(entry)) is not None:
+            raise RecordRefusedError(f"an instance has {problem}", number)
+        if entry.header_bytes > DEFAULT_LIMITS.header_block_bytes:
+            raise RecordRefusedError(f"an instance has a header of {entry.header_bytes} bytes", number)
+        if entry.sop_instance_uid in self._uids:
+            raise RecordRefusedError("an instance is given twice", number)
+        self._uids.add(entry.sop_instance_uid)
 
 
-def _instance_entry(instance: RecordInstance, offset_table_bytes: int) -> InstanceEntry:
+def _tasks(number: int, pixel: PixelElement, layout: FrameLayout | None) -> Iterator[Task]:
+    total = 0
+    for payload in pixel.payloads:
+        view = memoryview(payload).cast("B")
+        total += len(view)
+        if len(view) > DEFAULT_LIMITS.payload_bytes:
+            raise RecordRefusedError(f"an instance has a payload of {len(view)} bytes", number)
+        if total > LONGEST_VALUE_BYTES and not pixel.encapsulated:
+            raise RecordRefusedError("an instance has more native pixels than a value can be long", number)
+        yield Task(view, pixel.encapsulated, layout)
+
+
+def _instance_entry(instance: RecordInstance) -> InstanceEntry:
     pixel = instance.pixel
     element = None if pixel is None else _element_entry(pixel)
     return InstanceEntry(
@@ -111,7 +128,7 @@ def _instance_entry(instance: RecordInstance, offset_table_bytes: int) -> Instan
         sop_class_uid=instance.sop_class_uid,
         transfer_syntax=instance.transfer_syntax,
         before_bytes=len(instance.before),
-        offset_table_bytes=offset_table_bytes,
+        offset_table_bytes=0 if pixel is None else len(pixel.offset_table),
         after_bytes=len(instance.after),
         element=element,
         payloads=0 if pixel is None else len(pixel.payloads),

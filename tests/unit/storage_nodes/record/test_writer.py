@@ -1,6 +1,9 @@
+import contextlib
 import hashlib
 import io
+import tracemalloc
 import zipfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -10,6 +13,7 @@ import pytest
 from storage_nodes.names import RecordKey
 from storage_nodes.record.codecs import htj2k, zstd
 from storage_nodes.record.errors import RecordRefusedError
+from storage_nodes.record.limits import Limits
 from storage_nodes.record.reader import RecordReader
 from storage_nodes.record.sources import BufferSource
 from storage_nodes.record.values import Codec, RecordInstance
@@ -151,6 +155,31 @@ def test_what_has_no_place_in_a_record_is_refused(instances):
         pack(*instances)
 
 
+@pytest.mark.parametrize("bad", [case[0] for case in REFUSED.values() if len(case) == 1])
+def test_a_refusal_names_the_instance_so_that_the_others_can_be_packed_without_it(bad):
+    given = [replace(without_pixels(50), sop_instance_uid="2.25.50"), bad]
+    with pytest.raises(RecordRefusedError) as refused:
+        pack(*given)
+    assert refused.value.instance == 1
+    del given[refused.value.instance]
+    assert pack(*given).summary.instances == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"),
+    [
+        ("LONGEST_VALUE_BYTES", 2047),
+        ("DEFAULT_LIMITS", Limits(payload_bytes=1023)),
+        ("DEFAULT_LIMITS", Limits(header_block_bytes=20)),
+    ],
+)
+def test_what_is_too_long_is_refused(monkeypatch, limit, value):
+    monkeypatch.setattr(f"storage_nodes.record.writer.{limit}", value)
+    with pytest.raises(RecordRefusedError) as refused:
+        pack(of_payloads(0, [], None), of_payloads(1, [bytes(1024), bytes(1024)], None))
+    assert refused.value.instance == (0 if "header" in str(refused.value) else 1)
+
+
 @pytest.mark.parametrize("about", [{"a": object()}, {"a": float("nan")}, {"a": "x" * (1 << 20)}, {"a": b"x"}])
 def test_what_the_record_is_about_must_be_small_json(about):
     with pytest.raises(RecordRefusedError):
@@ -179,3 +208,32 @@ def test_a_representation_shows_neither_headers_nor_pixels():
     ):
         assert "CANARY" not in repr(shown)
         assert "AAAA" not in repr(shown)
+
+
+class FramesOnDemand(Sequence):
+    """As a mapped file gives them: each frame is there only while it is looked at."""
+
+    def __init__(self, count: int, frame: bytes) -> None:
+        self.count, self.frame = count, frame
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, number):
+        if number >= self.count:
+            raise IndexError
+        return bytearray(self.frame)
+
+
+@pytest.mark.parametrize(("threads", "most_bytes"), [(None, 4 << 20), (2, 40 << 20)])
+def test_a_huge_instance_is_never_held_raw(threads, most_bytes):
+    one = native(0, np.add.outer(np.arange(512), np.arange(512)).astype("<u2"))
+    instance = of_payloads(0, FramesOnDemand(160, one.pixel.payloads[0]), one.pixel.layout)
+    with contextlib.ExitStack() as stack:
+        executor = stack.enter_context(ThreadPoolExecutor(threads)) if threads else None
+        tracemalloc.start()
+        stack.callback(tracemalloc.stop)
+        packed = pack(instance, executor=executor)
+        _, peak = tracemalloc.get_traced_memory()
+    assert packed.summary.raw_bytes > 80 << 20
+    assert peak < packed.size + most_bytes
