@@ -104,8 +104,8 @@ class Dicom(Section):
             local = all(network.is_loopback for network in networks)
             if "phi" in peer.may and not local and not peer.allow_phi_by_address:
                 raise ValueError(
-                    f"peer {peer.ae_title}: an AE title and an address alone release identifying data only on "
-                    "loopback; write allow_phi_by_address = true to accept that, or use TLS"
+                    f"peer {peer.ae_title}: an AE title and an address alone release identifying data "
+                    "only on loopback; write allow_phi_by_address = true to accept that, or use TLS"
                 )
         return self
 

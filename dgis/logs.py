@@ -8,7 +8,16 @@ import structlog
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # Libraries whose own lines would carry what peers send: pynetdicom prints C-FIND identifiers (names) at
 # INFO, pydicom prints element values in warnings, botocore prints request bodies at DEBUG.
-_SILENCED = ("pynetdicom", "pydicom", "botocore", "boto3", "urllib3", "s3transfer", "sqlalchemy.engine")
+_SILENCED = (
+    "pynetdicom",
+    "pydicom",
+    "botocore",
+    "boto3",
+    "urllib3",
+    "s3transfer",
+    "sqlalchemy.engine",
+    "apscheduler",
+)
 
 
 def configure(level: str, form: str, role: str) -> None:

@@ -5,7 +5,6 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.panel import Panel
 
 from dgis import settings
 from dgis.cli.common import Config, Home, console, fail, load_configuration
@@ -64,7 +63,8 @@ def _announce(configuration: Configuration, listens: dict[str, object]) -> None:
         f"  findscu  -aet RESEARCH_1 -aec {title} {_QUERY} {host} {port}",
         f"  dgis status --home {configuration.gateway.home}",
     ]
-    console.print(Panel("\n".join(lines), title="DGIS is ready", expand=False), markup=False)
+    # soft_wrap: the lines are there to be copied
+    console.print("\n".join(["", "DGIS is ready", "", *lines, ""]), markup=False, soft_wrap=True)
 
 
 def _who_may(configuration: Configuration) -> list[str]:

@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 
 from catalog.callers import PATTERN_FIELDS, Assertions
+from dgis.cache.values import Json
 
 
-def to_json(assertions: Assertions) -> dict[str, str | list[list[str]]]:
+def to_json(assertions: Assertions) -> dict[str, Json]:
     """Return the asserted facts, absent ones left out."""
-    facts: dict[str, str | list[list[str]]] = {
+    facts: dict[str, Json] = {
         name: value for name in PATTERN_FIELDS if (value := getattr(assertions, name)) is not None
     }
     if assertions.extra:
-        facts["extra"] = [list(pair) for pair in assertions.extra]
+        facts["extra"] = [[name, value] for name, value in assertions.extra]
     return facts
 
 

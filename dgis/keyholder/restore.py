@@ -12,6 +12,7 @@ from deid.elements import Buffer
 from deid.keys.store import KeyStore
 from deid.keys.values import KeyMissing, KeysError, KeyShredded
 from deid.restore import RestoreRefused, restore
+from deid.seal.reader import CompanionReader
 from deid.seal.values import SealRefused
 from dgis.keyholder.client import NotRestored, Restored
 from dgis.keyholder.protocol import RestoreRequest
@@ -72,13 +73,17 @@ class Restorer:
 
     def _restored(self, key: RecordKey, position: int) -> Restored:
         part = self._part(key)
-        sealed = part.companion.ask(lambda reader: reader.instance(position))
 
         def payload(number: int) -> Buffer:
             return part.record.payload(position, number)
 
-        chunks = (memoryview(chunk) for chunk in restore(sealed, payload))
-        return Restored(sealed.length, chunks)
+        def checked(reader: CompanionReader) -> Restored:
+            # long literals are read while restoring: damage found there is answered by the next copy as well
+            sealed = reader.instance(position)
+            chunks = restore(sealed, payload)
+            return Restored(sealed.length, (memoryview(chunk) for chunk in chunks))
+
+        return part.companion.ask(checked)
 
     def _part(self, key: RecordKey) -> _Part:
         with self._lock:

@@ -130,22 +130,10 @@ class Companion:
         return self._copies.ask(question)
 
     def _opened(self, source: ReplicaSource) -> CompanionReader:
-        whole = _AsBytes(source)
-        names = read_names(whole)
-        reader = open_companion(whole, self._key_of(names.patient_key), names)
+        names = read_names(source)
+        reader = open_companion(source, self._key_of(names.patient_key), names)
         self._patient_key = names.patient_key
         return reader
-
-
-class _AsBytes:
-    """A source whose reads are bytes, as the seal's reader wants them."""
-
-    def __init__(self, source: ReplicaSource) -> None:
-        self._source = source
-        self.size = source.size
-
-    def read(self, start: int, length: int) -> bytes:
-        return bytes(self._source.read(start, length))
 
 
 class Shelf:

@@ -1,0 +1,141 @@
+"""Wiring only: which parts a role is made of, in which order they start and stop."""
+
+import os
+import signal
+import threading
+
+import structlog
+
+from catalog.contributors import PublisherGrant
+from deid.pseudonyms import Pseudonyms
+from dgis import fleet, supervisor
+from dgis.accounting import Accounts
+from dgis.cache.index import CacheIndex
+from dgis.cache.indexer import Indexer
+from dgis.chores import Secrets, publishing, tending
+from dgis.configuration import Configuration
+from dgis.dimse.limits import Limits
+from dgis.dimse.server import DicomServer
+from dgis.door import Behind, Door
+from dgis.ingest import ingester
+from dgis.keyholder.client import KeyholderClient
+from dgis.keyholder.pseudonyms import pseudonymiser
+from dgis.keyholder.restore import Restorer
+from dgis.keyholder.server import KeyholderServer
+from dgis.parts import (
+    StartError,
+    cache_owner,
+    keyholder_socket,
+    now_ms,
+    open_database,
+    open_keys,
+    open_receive_log,
+)
+from dgis.retriever.records import Shelf
+from dgis.retriever.retriever import Retriever
+from dgis.transcode.transcoder import GatewayTranscoder
+from dgis.worker import Worker
+from replica.context import Replicas
+from replica.source import Reporter
+
+_log = structlog.get_logger(__name__)
+
+_DRAIN_SECONDS = 7.0  # of the supervisor's ten: what is running may end, then the rest is cut
+
+
+def run_door(configuration: Configuration, ready: int | None) -> None:
+    """Run the DICOM door until SIGTERM: it receives, answers queries and sends, and holds no key.
+
+    Raises:
+        StartError: the port, the home or the database cannot be had.
+    """
+    home, name = configuration.gateway.home, configuration.gateway.name
+    engine = open_database(configuration)
+    reading = engine.execution_options(read_only=True)
+    log = open_receive_log(configuration)
+    keyholder = KeyholderClient(keyholder_socket(configuration))
+    grant = PublisherGrant(fields=configuration.publish.grant_by)
+    ingest = ingester(configuration.gateway.facility, keyholder.pseudonyms, grant)
+    indexer = Indexer(log, engine, ingest, cache_owner(configuration))
+    accounts = Accounts(engine, name)
+    shelf = Shelf(reading, fleet.open_fleet(configuration), Reporter(engine, now_ms))
+    retriever = Retriever(reading, CacheIndex(log.files, name), shelf, keyholder, now_ms)
+    behind = Behind(reading, log, retriever, GatewayTranscoder(), accounts, now_ms)
+    server = DicomServer(Door(configuration, behind), _limits(configuration))
+    address = _listen(server, configuration)
+    indexer.start()
+    accounts.start()
+    supervisor.say_ready(ready, {"dicom": address}, home / "run", "dicom")
+    _log.info("door_open", address=address)
+    _until_stopped()
+    server.stop(_DRAIN_SECONDS)
+    log.close()
+    indexer.stop()
+    accounts.stop()
+    engine.dispose()
+
+
+def run_worker(configuration: Configuration, ready: int | None) -> None:
+    """Run the worker until SIGTERM: it alone reads the site secret and the key store.
+
+    Raises:
+        StartError: keys, nodes, home or database cannot be had.
+    """
+    engine = open_database(configuration)
+    secrets, keys = open_keys(configuration)
+    fleet.prepare_new_nodes(configuration)
+    own_fleet = fleet.open_fleet(configuration)
+    replicas = Replicas(engine, own_fleet, fleet.rules(configuration))
+    reading = engine.execution_options(read_only=True)
+    shelf = Shelf(reading, own_fleet, Reporter(engine, now_ms), read_ahead_bytes=_READ_AHEAD_BYTES)
+    threads = configuration.publish.workers or os.cpu_count() or 1
+    server = KeyholderServer(
+        keyholder_socket(configuration),
+        Restorer(shelf, keys, threads),
+        pseudonymiser(Pseudonyms(secrets, configuration.gateway.facility)),
+    )
+    log = open_receive_log(configuration)
+    worker = Worker(
+        [
+            *publishing(configuration, log.files, Secrets(secrets, keys), replicas, threads),
+            *tending(configuration, log, replicas),
+        ]
+    )
+    server.start()
+    worker.start()
+    supervisor.say_ready(ready, {}, configuration.gateway.home / "run", "worker")
+    _log.info("worker_runs", threads=threads)
+    _until_stopped()
+    worker.stop()
+    server.stop()
+    engine.dispose()
+
+
+_READ_AHEAD_BYTES = 4 << 20  # a restore mostly goes through a record front to back
+
+
+def _limits(configuration: Configuration) -> Limits:
+    dicom = configuration.dicom
+    return Limits(
+        max_pdu_bytes=dicom.max_pdu_bytes,
+        idle_seconds=dicom.idle_seconds,
+        minimum_bytes_per_second=dicom.minimum_bytes_per_second,
+        max_associations=dicom.max_associations,
+    )
+
+
+def _listen(server: DicomServer, configuration: Configuration) -> str:
+    host, port = configuration.dicom.host, configuration.dicom.port
+    try:
+        return f"{host}:{server.listen(host, port)}"
+    except OSError as error:
+        raise StartError(
+            f"cannot listen on {host}:{port}: {error.strerror}; is another gateway running? (dicom.port)"
+        ) from None
+
+
+def _until_stopped() -> None:
+    stopped = threading.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: stopped.set())
+    stopped.wait()

@@ -1,0 +1,84 @@
+"""What the worker does now and then, as `run_once` steps over the parts."""
+
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from deid.engine import Deidentifier
+from deid.keys.store import KeyStore
+from deid.pseudonyms import SiteSecrets
+from dgis.cache.eviction import Evictor
+from dgis.cache.files import SegmentFiles
+from dgis.cache.index import CacheIndex
+from dgis.cache.log import ReceiveLog
+from dgis.configuration import Configuration
+from dgis.parts import deid_profile, now_ms
+from dgis.publisher.pack import Packer
+from dgis.publisher.publisher import Means, Pace, Publisher
+from dgis.publisher.queue import Owner
+from dgis.worker import Chore
+from replica.context import Replicas
+from storage_nodes.record.manifest import JSON
+
+_log = structlog.get_logger(__name__)
+
+_EVICT_SECONDS = 5.0
+_PROBE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What only the worker has."""
+
+    site: SiteSecrets
+    keys: KeyStore
+
+
+def publishing(
+    configuration: Configuration, files: SegmentFiles, secrets: Secrets, replicas: Replicas, threads: int
+) -> list[Chore]:
+    """Return the chores that plan and publish; each publishing thread has a de-identifier of its own."""
+    gateway = configuration.gateway
+    profile = deid_profile(configuration)
+    pace = Pace(configuration.publish.part_bytes, configuration.publish.lease_seconds * 1000)
+    index = CacheIndex(files, gateway.name)
+    about: dict[str, JSON] = {
+        "profile": configuration.deid.profile,
+        "options": [*sorted(configuration.deid.options)],
+        "edition": profile.edition,
+    }
+
+    def publisher() -> Publisher:
+        packer = Packer(Deidentifier(profile, secrets.site, gateway.facility), about)
+        owner = Owner(gateway.name, f"{gateway.name}/{os.getpid()}/{uuid.uuid4().hex[:8]}")
+        means = Means(replicas.engine, index, packer, secrets.keys, replicas, now_ms)
+        return Publisher(means, owner, pace)
+
+    planner = publisher()
+    seconds = configuration.publish.interval_seconds
+    return [
+        Chore("plan", seconds, lambda: planner.plan() > 0),
+        *(Chore(f"publish-{number}", seconds, publisher().run_once) for number in range(threads)),
+    ]
+
+
+def tending(configuration: Configuration, log: ReceiveLog, replicas: Replicas) -> list[Chore]:
+    """Return the chores that keep cache and nodes in order."""
+    evictor = Evictor(log.files, replicas.engine, configuration.gateway.name, log.space)
+    return [
+        Chore("evict", _EVICT_SECONDS, _once(evictor.run_once)),
+        Chore("probe", _PROBE_SECONDS, _once(replicas.fleet.probe)),
+    ]
+
+
+def _once(step: Callable[[], object]) -> Callable[[], bool]:
+    """A step that has nothing more to do until its next turn."""
+
+    def run_once() -> bool:
+        step()
+        return False
+
+    return run_once

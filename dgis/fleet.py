@@ -1,0 +1,95 @@
+"""From the configured nodes to the fleet that the replica index works with; folders are made once."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from dgis.configuration import Configuration, FolderNode
+from dgis.configuration import S3Node as S3Entry
+from dgis.settings import ConfigurationError
+from replica.fleet import Fleet
+from replica.placement import Rule
+from storage_nodes import folder
+from storage_nodes.addresses import Kind
+from storage_nodes.node import Node
+from storage_nodes.s3 import S3Node
+from storage_nodes.s3_client import S3Location
+
+_PREPARED = "nodes.json"
+
+
+def open_fleet(configuration: Configuration) -> Fleet:
+    """Return the fleet of a configuration."""
+    nodes: dict[Kind, list[Node]] = {Kind.RECORD: [], Kind.SEALED: []}
+    for entry in configuration.nodes:
+        record, sealed = _folder_pair(entry) if isinstance(entry, FolderNode) else _s3_pair(entry)
+        nodes[Kind.RECORD].append(record)
+        nodes[Kind.SEALED].append(sealed)
+    return Fleet(nodes, configuration.gateway.site)
+
+
+def rules(configuration: Configuration) -> dict[Kind, Rule]:
+    """Return how many copies each kind of object has."""
+    placement = configuration.placement
+    rule = Rule(placement.copies, placement.write_quorum, placement.sites)
+    return dict.fromkeys(Kind, rule)
+
+
+def prepare_new_nodes(configuration: Configuration) -> None:
+    """Make the folders of nodes that are configured for the first time.
+
+    A folder that was there before and is gone is a disk that is away, or a node that lost everything: it is
+    never made anew by itself, or objects would go to the disk underneath a mount point.
+    """
+    known = configuration.gateway.home / _PREPARED
+    prepared = set(json.loads(known.read_text())) if known.exists() else set()
+    folders = [entry for entry in configuration.nodes if isinstance(entry, FolderNode)]
+    new = [entry for entry in folders if entry.name not in prepared]
+    for entry in new:
+        for node in _folder_pair(entry):
+            node.prepare()
+    if new:
+        _write(known, sorted(prepared | {entry.name for entry in new}))
+
+
+def _folder_pair(entry: FolderNode) -> tuple[folder.FolderNode, folder.FolderNode]:
+    path = entry.path.absolute()
+    sealed = (entry.sealed_path or path.with_name(f"{path.name}-sealed")).absolute()
+    return folder.FolderNode(entry.name, entry.site, path), folder.FolderNode(entry.name, entry.site, sealed)
+
+
+def _s3_pair(entry: S3Entry) -> tuple[S3Node, S3Node]:
+    secret = _secret(entry.secret_key, entry.secret_key_file)
+    sealed = _secret(entry.sealed_secret_key, entry.sealed_secret_key_file) or secret
+    if secret is None or sealed is None:
+        raise ConfigurationError(f"nodes.{entry.name}: secret_key or secret_key_file is missing")
+
+    def location(bucket: str, access_key: str, secret_key: str) -> S3Location:
+        return S3Location(
+            endpoint=entry.endpoint,
+            bucket=bucket,
+            access_key=access_key,
+            secret_key=secret_key,
+            region=entry.region,
+            prefix=entry.prefix,
+            conditional_put=entry.conditional_put,
+            ca_file=entry.ca_file,
+        )
+
+    records = location(entry.bucket, entry.access_key, secret)
+    companions = location(entry.sealed_bucket, entry.sealed_access_key or entry.access_key, sealed)
+    return S3Node(entry.name, entry.site, records), S3Node(entry.name, entry.site, companions)
+
+
+def _secret(value: SecretStr | None, file: Path | None) -> str | None:
+    if value is not None:
+        return value.get_secret_value()
+    return file.read_text("utf-8").strip() if file is not None else None
+
+
+def _write(path: Path, names: Sequence[str]) -> None:
+    temporary = path.with_name(f".{path.name}")
+    temporary.write_text(json.dumps(names))
+    temporary.rename(path)
