@@ -65,6 +65,7 @@ _partial("uq_replica_object_live", _is_live, _object.record_key, _object.kind, u
 _partial("ix_replica_object_fill_due", _object.fill_due_ms.is_not(None), _object.fill_due_ms)
 _partial("ix_replica_object_intended", _object.committed_ms.is_(None), _object.intended_ms)
 _partial("ix_replica_object_superseded", _object.superseded_ms.is_not(None), _object.superseded_ms)
+_partial("ix_replica_object_removing", _object.removing_ms.is_not(None), _object.removing_ms)
 sa.Index("ix_replica_object_record_key", _object.record_key)
 
 replica_copy = sa.Table(

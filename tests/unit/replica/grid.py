@@ -85,6 +85,19 @@ class Grid:
                 sa.update(replica_copy).where(copy.object_id == object_id, copy.node == node).values(values)
             )
 
+    def make_due(self, new):
+        """Tell the fill worker to look at an object now."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                sa.update(replica_object)
+                .where(replica_object.c.name == new.name)
+                .values(fill_due_ms=self.clock())
+            )
+
+    def with_rule(self, **rule):
+        """A worker under another rule."""
+        return self.worker(Rule(**rule))
+
     def row(self, new):
         with self.engine.connect() as connection:
             return connection.execute(

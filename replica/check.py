@@ -1,0 +1,121 @@
+"""The check worker: reads copies again and hashes them, suspicious ones at once, good ones now and then."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+import structlog
+
+from replica.context import Replicas
+from replica.examine import Finding, examine
+from replica.leases import claim, pause_ms, release
+from replica.rows import Entry, note_failure, read_entry, set_state
+from replica.tables import replica_copy, replica_object
+from replica.values import CopyState
+
+_log = structlog.get_logger(__name__)
+_object = replica_object.c
+_copy = replica_copy.c
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """How many copies a run found to be what, and how many it could not read just now."""
+
+    good: int = 0
+    bad: int = 0
+    lost: int = 0
+    unreachable: int = 0
+
+
+def run_once(replicas: Replicas, limit: int = 10, verified_before_ms: int | None = None) -> Checked:
+    """Check the due copies of at most `limit` objects; several workers may run at once.
+
+    A copy with the right bytes becomes AVAILABLE, one with others BAD, one that is not there LOST; the last
+    two make the object due for the fill worker. One whose node does not answer stays as it is, for later.
+
+    Args:
+        replicas: index and nodes.
+        limit: of objects.
+        verified_before_ms: besides suspicious copies also good ones last verified before then, the oldest
+            first (the scrub); None: suspicious ones only.
+    """
+    found: Counter[CopyState | None] = Counter()
+    for _ in range(limit):
+        object_id = _claim_next(replicas, verified_before_ms)
+        if object_id is None:
+            break
+        found += _check_object(replicas, object_id, verified_before_ms)
+    return Checked(
+        good=found[CopyState.AVAILABLE],
+        bad=found[CopyState.BAD],
+        lost=found[CopyState.LOST],
+        unreachable=found[None],
+    )
+
+
+def _is_due(now_ms: int, verified_before_ms: int | None) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the reasons to look at a copy, the most urgent first; each is served by an index of its own."""
+    suspicious = (_copy.state == CopyState.SUSPICIOUS) & (_copy.due_ms <= now_ms)
+    if verified_before_ms is None:
+        return (suspicious,)
+    aged = (_copy.state == CopyState.AVAILABLE) & (_copy.verified_ms < verified_before_ms)
+    return suspicious, aged & (_copy.due_ms <= now_ms)
+
+
+def _claim_next(replicas: Replicas, verified_before_ms: int | None) -> int | None:
+    live = _object.committed_ms.is_not(None) & _object.superseded_ms.is_(None) & _object.removing_ms.is_(None)
+    for due in _is_due(replicas.clock_ms(), verified_before_ms):
+        candidates = (
+            sa.select(_object.id)
+            .join(replica_copy, _copy.object_id == _object.id)
+            .where(live, due)
+            .order_by(_copy.verified_ms, _object.id)
+        )
+        claimed = claim(replicas, candidates)
+        if claimed is not None:
+            return claimed
+    return None
+
+
+def _check_object(
+    replicas: Replicas, object_id: int, verified_before_ms: int | None
+) -> Counter[CopyState | None]:
+    due = sa.or_(*_is_due(replicas.clock_ms(), verified_before_ms))
+    with replicas.engine.begin() as connection:
+        entry = read_entry(connection, object_id)
+        nodes = connection.scalars(sa.select(_copy.node).where(_copy.object_id == object_id, due)).all()
+    found: Counter[CopyState | None] = Counter()
+    if entry is None:
+        return found
+    for node in nodes:
+        finding = examine(replicas.fleet, entry, node)
+        _write_down(replicas, entry, node, finding)
+        found[finding.state] += 1
+    with replicas.engine.begin() as connection:
+        release(connection, replicas, object_id)
+    return found
+
+
+def _write_down(replicas: Replicas, entry: Entry, node: str, finding: Finding) -> None:
+    now_ms = replicas.clock_ms()
+    with replicas.engine.begin() as connection:
+        if finding.state is None:
+            due_ms = now_ms + pause_ms(0)
+            note_failure(connection, entry.object_id, node, finding.trouble or "", due_ms)
+        elif finding.state is CopyState.AVAILABLE:
+            set_state(
+                connection,
+                entry.object_id,
+                node,
+                finding.state,
+                verified_ms=now_ms,
+                last_error=None,
+                attempts=0,
+            )
+        else:
+            _log.warning("copy_not_good", node=node, object_id=entry.object_id, state=finding.state.value)
+            set_state(connection, entry.object_id, node, finding.state, last_error=finding.trouble)
+            connection.execute(
+                sa.update(replica_object).where(_object.id == entry.object_id).values(fill_due_ms=now_ms)
+            )

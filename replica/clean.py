@@ -1,0 +1,171 @@
+"""The clean worker: removes what is not wanted any more, from the nodes first, then from the index."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import sqlalchemy as sa
+import structlog
+
+from replica.context import Replicas
+from replica.fleet import Fleet
+from replica.leases import claim, pause_ms, release, still_mine
+from replica.rows import Entry, drop_copy, note_failure, read_entry, set_state
+from replica.tables import replica_copy, replica_object
+from replica.values import CopyState
+from storage_nodes.addresses import Kind
+from storage_nodes.errors import NodeError
+
+_log = structlog.get_logger(__name__)
+_object = replica_object.c
+_copy = replica_copy.c
+
+INTENT_GRACE_MS: Final = 24 * 3_600_000
+"""Longer than any attempt to put an object takes, with its pauses."""
+SUPERSEDED_GRACE_MS: Final = 3_600_000
+"""Longer than a reader that located an object goes on reading it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """What a run removed: whole objects from the index, copies from nodes; and copies that could not be."""
+
+    objects: int = 0
+    copies: int = 0
+    failed: int = 0
+
+
+def run_once(
+    replicas: Replicas,
+    limit: int = 10,
+    intent_grace_ms: int = INTENT_GRACE_MS,
+    superseded_grace_ms: int = SUPERSEDED_GRACE_MS,
+) -> Cleaned:
+    """Remove at most `limit` objects or surplus copies; several workers may run at once.
+
+    First `removing_ms` is set, by one statement that looks again whether the object is still an old intent or
+    superseded: from its commit on nobody can commit the object or put it anew (`replica.intent`). Then
+    copies are deleted from nodes, each with its row, and the object's row goes last: a crash in between
+    leaves rows that say what is still to be removed.
+    """
+    _doom(replicas, limit, intent_grace_ms, superseded_grace_ms)
+    done = Cleaned()
+    for _ in range(limit):
+        object_id = _claim_next(replicas)
+        if object_id is None:
+            break
+        with replicas.engine.begin() as connection:
+            entry = read_entry(connection, object_id)
+        if entry is not None:
+            done = _remove_surplus(replicas, entry, done) if entry.live else _remove(replicas, entry, done)
+    return done
+
+
+def clean_leftovers(fleet: Fleet, older_than_seconds: float = 24 * 3600) -> int:
+    """Have every node that answers remove what crashed puts left hidden; returns how many."""
+    removed = 0
+    for kind in Kind:
+        for name in fleet.names(kind):
+            node = fleet.node(kind, name)
+            if node is None:
+                continue
+            try:
+                with fleet.watched(kind, name):
+                    removed += node.clean_leftovers(older_than_seconds)
+            except NodeError as error:
+                _log.info("leftovers_not_cleaned", node=name, trouble=error.trouble)
+    return removed
+
+
+def _doom(replicas: Replicas, limit: int, intent_grace_ms: int, superseded_grace_ms: int) -> None:
+    now_ms = replicas.clock_ms()
+    unwanted = _object.removing_ms.is_(None) & sa.or_(
+        _object.committed_ms.is_(None) & (_object.intended_ms < now_ms - intent_grace_ms),
+        _object.superseded_ms < now_ms - superseded_grace_ms,
+    )
+    some = sa.select(_object.id).where(unwanted).limit(limit)
+    with replicas.engine.begin() as connection:
+        connection.execute(
+            sa.update(replica_object).where(_object.id.in_(some), unwanted).values(removing_ms=now_ms)
+        )
+
+
+def _claim_next(replicas: Replicas) -> int | None:
+    now_ms = replicas.clock_ms()
+    waits = sa.exists().where(_copy.object_id == _object.id, _copy.due_ms > now_ms)
+    doomed = sa.select(_object.id).where(_object.removing_ms.is_not(None), ~waits)
+    claimed = claim(replicas, doomed.order_by(_object.removing_ms, _object.id))
+    if claimed is not None:
+        return claimed
+    surplus = (
+        sa.select(_object.id)
+        .join(replica_copy, _copy.object_id == _object.id)
+        .where(
+            _copy.state == CopyState.OBSOLETE,
+            _copy.due_ms <= now_ms,
+            _object.committed_ms.is_not(None),
+            _object.superseded_ms.is_(None),
+            _object.removing_ms.is_(None),
+        )
+    )
+    return claim(replicas, surplus.order_by(_copy.due_ms, _object.id))
+
+
+def _remove(replicas: Replicas, entry: Entry, done: Cleaned) -> Cleaned:
+    left = 0
+    for node in entry.copies:
+        if _delete(replicas, entry, node):
+            done = replace(done, copies=done.copies + 1)
+        else:
+            left += 1
+    if left:
+        with replicas.engine.begin() as connection:
+            release(connection, replicas, entry.object_id)
+        return replace(done, failed=done.failed + left)
+    with replicas.engine.begin() as connection:
+        connection.execute(
+            sa.delete(replica_object).where(
+                _object.id == entry.object_id, _object.lease_owner == replicas.owner
+            )
+        )
+    return replace(done, objects=done.objects + 1)
+
+
+def _remove_surplus(replicas: Replicas, entry: Entry, done: Cleaned) -> Cleaned:
+    rule, fleet = replicas.rules[entry.kind], replicas.fleet
+    counted = fleet.counted(entry.kind)
+    good = [node for node in entry.nodes(CopyState.AVAILABLE) if node in counted]
+    sites = [site for site in (fleet.site_of(entry.kind, node) for node in good) if site is not None]
+    for node in entry.nodes(CopyState.OBSOLETE):
+        if rule.missing(sites):  # it may be needed after all: the fill worker looks at what lies there
+            with replicas.engine.begin() as connection:
+                set_state(connection, entry.object_id, node, CopyState.COPYING)
+                release(connection, replicas, entry.object_id, fill_due_ms=replicas.clock_ms())
+        elif _delete(replicas, entry, node):
+            done = replace(done, copies=done.copies + 1)
+        else:
+            done = replace(done, failed=done.failed + 1)
+    with replicas.engine.begin() as connection:
+        release(connection, replicas, entry.object_id)
+    return done
+
+
+def _delete(replicas: Replicas, entry: Entry, node_name: str) -> bool:
+    with replicas.engine.begin() as connection:
+        if not still_mine(connection, replicas, entry.object_id):
+            return False
+    node = replicas.fleet.node(entry.kind, node_name)
+    trouble = "is not configured"
+    if node is not None:
+        try:
+            with replicas.fleet.watched(entry.kind, node_name):
+                node.delete(entry.name)
+        except NodeError as error:
+            trouble = error.trouble
+        else:
+            with replicas.engine.begin() as connection:
+                drop_copy(connection, entry.object_id, node_name)
+            return True
+    with replicas.engine.begin() as connection:
+        due_ms = replicas.clock_ms() + pause_ms(0)
+        note_failure(connection, entry.object_id, node_name, trouble, due_ms)
+    return False

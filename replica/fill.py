@@ -1,0 +1,108 @@
+"""The fill worker: brings every object to the copies its rule asks for, node to node, verified."""
+
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+import structlog
+
+from replica.context import Replicas
+from replica.copying import CopyJob
+from replica.leases import claim, pause_ms, release
+from replica.rows import Entry, drop_copy, read_entry, set_state
+from replica.tables import replica_object
+from replica.values import CopyState
+
+_log = structlog.get_logger(__name__)
+_object = replica_object.c
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What a run did.
+
+    Attributes:
+        copied: copies made.
+        found: copies that lay on their node already, with the right bytes.
+        failed: copies that could not be made; they are tried again later.
+        complete: objects that have all their copies now.
+        incomplete: objects that still have not.
+    """
+
+    copied: int = 0
+    found: int = 0
+    failed: int = 0
+    complete: int = 0
+    incomplete: int = 0
+
+
+def run_once(replicas: Replicas, limit: int = 10) -> Filled:
+    """Work on at most `limit` objects that are due; several workers may run at once."""
+    done = Filled()
+    for _ in range(limit):
+        now_ms = replicas.clock_ms()
+        due = sa.select(_object.id).where(_object.fill_due_ms <= now_ms).order_by(_object.fill_due_ms)
+        object_id = claim(replicas, due)
+        if object_id is None:
+            break
+        with replicas.engine.begin() as connection:
+            entry = read_entry(connection, object_id)
+        if entry is None:
+            continue
+        if entry.live:
+            done = _fill(replicas, entry, done)
+        else:
+            with replicas.engine.begin() as connection:
+                release(connection, replicas, object_id, fill_due_ms=None)
+    return done
+
+
+def _fill(replicas: Replicas, entry: Entry, done: Filled) -> Filled:
+    rule, fleet = replicas.rules[entry.kind], replicas.fleet
+    counted = fleet.counted(entry.kind)
+    good = [node for node in entry.nodes(CopyState.AVAILABLE) if node in counted]
+    # A suspicious copy is the check worker's until that has made up its mind.
+    tried = set(entry.nodes(CopyState.AVAILABLE, CopyState.SUSPICIOUS))
+    job = CopyJob(replicas, entry)
+    while rule.missing(_sites(replicas, entry, good)):
+        targets = fleet.targets(entry.kind, entry.name, without=tried, held=good)
+        if not targets:
+            break
+        target = targets[0]
+        if len(good) >= rule.copies and target.site in _sites(replicas, entry, good):
+            break  # one more copy on a site that has one would not help
+        tried.add(target.name)
+        outcome = job.bring_to(target, good)
+        if outcome is None:
+            done = replace(done, failed=done.failed + 1)
+            continue
+        good.append(target.name)
+        done = replace(done, copied=done.copied + outcome, found=done.found + (not outcome))
+    if rule.missing(_sites(replicas, entry, good)):
+        _try_again_later(replicas, entry)
+        return replace(done, incomplete=done.incomplete + 1)
+    _tidy(replicas, entry, good)
+    return replace(done, complete=done.complete + 1)
+
+
+def _sites(replicas: Replicas, entry: Entry, nodes: list[str]) -> list[str]:
+    found = (replicas.fleet.site_of(entry.kind, node) for node in nodes)
+    return [site for site in found if site is not None]
+
+
+def _try_again_later(replicas: Replicas, entry: Entry) -> None:
+    due_ms = replicas.clock_ms() + pause_ms(entry.attempts)
+    _log.info("copies_still_missing", object_id=entry.object_id, kind=entry.kind.value)
+    with replicas.engine.begin() as connection:
+        release(connection, replicas, entry.object_id, fill_due_ms=due_ms, attempts=_object.attempts + 1)
+
+
+def _tidy(replicas: Replicas, entry: Entry, good: list[str]) -> None:
+    """Write that the object is complete; what lies elsewhere and is no good copy is not wanted any more."""
+    with replicas.engine.begin() as connection:
+        for node in entry.nodes(CopyState.COPYING, CopyState.BAD):
+            if node not in good:
+                set_state(connection, entry.object_id, node, CopyState.OBSOLETE, due_ms=0)
+        for node in entry.nodes(CopyState.LOST):
+            if node not in good:
+                drop_copy(connection, entry.object_id, node)
+        release(connection, replicas, entry.object_id, fill_due_ms=None, attempts=0)
