@@ -25,10 +25,12 @@ ALL_FLAGS: Final = SERVABLE | RPCL | COLOUR_TRANSFORM
 _deflate_crc32: Callable[..., Any] = imagecodecs.deflate_crc32
 """Takes any buffer, though its stub does not say so."""
 
-_TRY_BOTH_BYTES: Final = 8 * KIB
+_TRY_BOTH_BYTES: Final = KIB
 """Up to here the fixed cost of a codestream counts, and trying zstd costs microseconds."""
-_PROBE_STRIPES: Final = 8
-_PROBE_STRIPE_BYTES: Final = 4 * KIB
+_PROBE_BYTES: Final = 16 * KIB
+_PROBE_STRIPES: Final = 4
+_HOPE: Final = 1.3
+"""What the slow level may yet gain. Of 225 frames of every kind 32 were tried and one missed, by 1 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +117,18 @@ def _coded(codec: Codec, flags: int, body: bytes, frame: Buffer) -> Coded | None
 
 
 def _zstd_may_beat(frame: Buffer, size: int) -> bool:
-    """Guess from stripes spread over the frame whether zstd would take less than `size` bytes."""
+    """Guess from stripes of the frame, packed fast, whether zstd would take less than `size` bytes."""
     if len(frame) <= _TRY_BOTH_BYTES:
         return True
-    view = memoryview(frame)
-    step = max(1, (len(view) - _PROBE_STRIPE_BYTES) // (_PROBE_STRIPES - 1))
-    probe = b"".join(view[at * step : at * step + _PROBE_STRIPE_BYTES] for at in range(_PROBE_STRIPES))
-    return len(zstd.compress(probe, zstd.PROBE_LEVEL)) * len(frame) < size * len(probe)
+    probe = frame if len(frame) <= _PROBE_BYTES else _stripes(memoryview(frame))
+    guess = len(zstd.compress(probe, zstd.PROBE_LEVEL)) * len(frame) / len(probe)
+    return guess < size * _HOPE
+
+
+def _stripes(frame: memoryview) -> bytes:
+    length = _PROBE_BYTES // _PROBE_STRIPES
+    step = (len(frame) - length) // (_PROBE_STRIPES - 1)
+    return b"".join(frame[at * step : at * step + length] for at in range(_PROBE_STRIPES))
 
 
 def _octets(data: Buffer) -> NDArray[np.uint8]:
