@@ -4,7 +4,7 @@ from enum import Enum
 from mmap import mmap
 from typing import NamedTuple
 
-from deid.vr import dictionary_vr, is_vr, long_form
+from deid.vr import FORMS, dictionary_vr, is_vr, long_form
 
 Buffer = bytes | bytearray | memoryview | mmap
 
@@ -135,6 +135,7 @@ def elements(
     stop = len(buffer) if stop is None else stop
     formats = _formats(encoding)
     implicit = encoding.implicit
+    new_tuple = tuple.__new__  # skips the Python-level constructor: a third of the time of this loop
     position = start
     while position < stop:
         if stop - position < _HEADER_BYTES:
@@ -147,7 +148,7 @@ def elements(
         else:
             group, element, raw_vr, length = formats.explicit.unpack_from(buffer, position)
             tag = group << 16 | element
-            vr, is_long = long_form(raw_vr)
+            vr, is_long = FORMS.get(raw_vr) or long_form(raw_vr)
             value = position + _HEADER_BYTES
             if is_long:
                 if stop - position < _LONG_HEADER_BYTES:
@@ -156,15 +157,14 @@ def elements(
                 value += 4
         if group == _DELIMITER_GROUP:
             raise WalkError(f"item or delimiter outside a sequence at offset {position}")
+        end = value + length
         if length == _UNDEFINED_LENGTH:
             inner = Encoding.IMPLICIT_LE if vr == "UN" else encoding
             end = _skip_items(buffer, inner, value, stop, 1)
-            yield Element(tag, vr, position, value, UNDEFINED, end)
-        else:
-            end = value + length
-            if end > stop:
-                raise WalkError(f"value of {length} bytes at offset {value} passes the end")
-            yield Element(tag, vr, position, value, length, end)
+            length = UNDEFINED
+        elif end > stop:
+            raise WalkError(f"value of {length} bytes at offset {value} passes the end")
+        yield new_tuple(Element, (tag, vr, position, value, length, end))
         position = end
 
 

@@ -25,7 +25,7 @@ class Header:
         self.buffer = buffer
         self.encoding = encoding
         self.elements: list[Element] = []
-        self._values: dict[int, bytes] = {}
+        self.values: dict[int, bytes] = {}
 
     def read(self) -> None:
         """Walk the elements; what was seen before damage stays known.
@@ -33,12 +33,16 @@ class Header:
         Raises:
             WalkError: the bytes are no well-formed data set.
         """
-        values = self._values
+        self.values.clear()
         for element in elements(self.buffer, self.encoding):
             self.elements.append(element)
-            if element.tag in _ASKED and element.tag not in values:
-                short = element.length != UNDEFINED and element.length <= _LONGEST_ASKED_BYTES
-                values[element.tag] = bytes(self.buffer[element.value : element.end]) if short else b""
+            self.note(element)
+
+    def note(self, element: Element) -> None:
+        """Remember the value of an element if it is one of those asked for; the first of a tag counts."""
+        if element.tag in _ASKED and element.tag not in self.values:
+            short = element.length != UNDEFINED and element.length <= _LONGEST_ASKED_BYTES
+            self.values[element.tag] = bytes(self.buffer[element.value : element.end]) if short else b""
 
     @property
     def sop_class(self) -> str:
@@ -73,11 +77,13 @@ class Header:
     def patient(self, sop_instance_uid: str) -> PatientIdentity:
         """Return whom the data set is about; `sop_instance_uid` is what it arrived under."""
         charset = self.charset
+        patient_id = decoded(self.values.get(_PATIENT_ID, b""), charset)
+        if patient_id:
+            return PatientIdentity(decoded(self.values.get(_ISSUER, b""), charset), patient_id)
+        study_uid = self.study_uid
         return PatientIdentity(
-            issuer=decoded(self._values.get(_ISSUER, b""), charset),
-            patient_id=decoded(self._values.get(_PATIENT_ID, b""), charset),
-            study_uid=self.study_uid,
-            sop_instance_uid=self.sop_instance_uid or sop_instance_uid,
+            study_uid=study_uid,
+            sop_instance_uid="" if study_uid else self.sop_instance_uid or sop_instance_uid,
         )
 
     def shown(self) -> Shown:
@@ -91,8 +97,8 @@ class Header:
         )
 
     def _text(self, tag: int) -> str:
-        return self._values.get(tag, b"").strip(b" \0").decode("latin_1")
+        return self.values.get(tag, b"").strip(b" \0").decode("latin_1")
 
     def _number(self, tag: int) -> int:
-        raw = self._values.get(tag, b"")[:2]
+        raw = self.values.get(tag, b"")[:2]
         return int.from_bytes(raw, "big" if self.encoding is Encoding.EXPLICIT_BE else "little")

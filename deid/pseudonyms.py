@@ -38,15 +38,15 @@ class SiteSecrets:
 
 @dataclass(frozen=True, slots=True)
 class PatientIdentity:
-    """Who a data set is about: the issuer ("" for the facility's own), the trimmed ID, and the study.
+    """Who a data set is about: an issuer ("": the facility itself) and an ID, trimmed.
 
     An empty ID names nobody: then the study is the patient, and without a study the instance is.
     """
 
-    issuer: str = field(repr=False)
-    patient_id: str = field(repr=False)
-    study_uid: str = field(repr=False)
-    sop_instance_uid: str = field(repr=False)
+    issuer: str = field(default="", repr=False)
+    patient_id: str = field(default="", repr=False)
+    study_uid: str = field(default="", repr=False)
+    sop_instance_uid: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ SHORT_VRS = frozenset(
     }
     | {"UI", "UL", "US"}
 )
-_FORMS = {vr.encode(): (vr, vr in LONG_VRS) for vr in LONG_VRS | SHORT_VRS}
+FORMS = {vr.encode(): (vr, vr in LONG_VRS) for vr in LONG_VRS | SHORT_VRS}
 
 # Where the standard leaves a choice: the VR implicit little endian stands for (PS3.5 A.1). "US or SS" is
 # answered with US; whoever needs the sign looks at Pixel Representation.
@@ -45,7 +45,7 @@ _FIRST_CREATOR, _LAST_CREATOR = 0x10, 0xFF
 
 def is_vr(raw: bytes) -> bool:
     """Whether two bytes spell a VR of the standard."""
-    return raw in _FORMS
+    return raw in FORMS
 
 
 def long_form(raw: bytes) -> tuple[str, bool]:
@@ -54,7 +54,7 @@ def long_form(raw: bytes) -> tuple[str, bool]:
     VRs the standard does not know yet have the long form (PS3.5 7.1.2); bytes that are no capitals are
     vendors' mistakes and have the short one, as the common toolkits read them. Both count as UN.
     """
-    known = _FORMS.get(raw)
+    known = FORMS.get(raw)
     if known is not None:
         return known
     return "UN", raw.isalpha() and raw.isupper()

@@ -29,7 +29,7 @@ _FIRST_GROUP = 0x0008  # below: command set, file meta information, directories
 _CODE_VALUE, _SCHEME, _MEANING = 0x00080100, 0x00080102, 0x00080104
 _LONG_CODE_VALUE, _URN_CODE_VALUE = 0x00080119, 0x00080120
 _CODE_VALUES = (_CODE_VALUE, _LONG_CODE_VALUE, _URN_CODE_VALUE)
-_CODED = frozenset({_SCHEME, _MEANING, *_CODE_VALUES})
+CODED_TAGS = frozenset({_SCHEME, _MEANING, *_CODE_VALUES})
 _OWN_SCHEME = "99DGIS"
 _REMOVED_MEANING = "Removed"
 
@@ -46,11 +46,12 @@ class Walker:
     def __init__(self, profile: Profile, pseudonyms: Pseudonyms, subject: Subject) -> None:
         """Bind the rules to a subject."""
         self.actions = Actions(profile, pseudonyms, subject)
-        self.memo = Memo()
+        self._private = safe_private() if profile.has(Option.SAFE_PRIVATE) else {}
+        self.keeps_private = bool(self._private)
+        self._memo = Memo()
         self._profile = profile
         self._pseudonyms = pseudonyms
         self._subject = subject
-        self._private = safe_private() if profile.has(Option.SAFE_PRIVATE) else {}
 
     def dataset(
         self, buffer: Buffer, found: Sequence[Element], encoding: Encoding, parent: int | None, depth: int
@@ -68,23 +69,29 @@ class Walker:
         done: dict[int, Done] = {}
         coded: dict[int, bytes] = {}
         creators: dict[tuple[int, int], str] = {}
-        known = self.memo.at((parent, encoding))
+        known = self._memo.at((parent, encoding))
         for element in found:
             tag = element.tag
             if tag >> 16 & 1:
                 self._private_element(buffer, element, encoding, creators, done)
-            elif tag in _CODED:
+            elif tag in CODED_TAGS:
                 coded.setdefault(tag, bytes(buffer[element.value : element.value_end]))
             elif tag not in done:
                 raw = bytes(buffer[element.start : element.end])
                 finished = known.get(raw)
                 if finished is None:
                     finished = self._element(buffer, element, encoding, parent, depth)
-                    self.memo.keep(known, raw, finished)
+                    self._memo.keep(known, raw, finished)
                 done[tag] = finished
         if coded:
             done |= self._code(coded)
         return dict(sorted(done.items()))
+
+    def top_level(self, buffer: Buffer, element: Element, encoding: Encoding) -> Done:
+        """De-identify one element of the top level; private ones are taken out, whatever the profile."""
+        if element.tag >> 16 & 1:
+            return Done(b"", ((element.tag, _REMOVED),))
+        return self._element(buffer, element, encoding, None, 0)
 
     def _element(
         self, buffer: Buffer, element: Element, encoding: Encoding, parent: int | None, depth: int
