@@ -51,13 +51,17 @@ class Compactor:
 
     def run_once(self) -> int:
         """Empty the segments where it pays; returns how many were begun."""
+        self._reclaimer.sweep()
         worth = [segment_id for segment_id in self._files.ids() if self._worth(segment_id)]
         for segment_id in worth:
             self._empty(segment_id)
         return len(worth)
 
     def _worth(self, segment_id: str) -> bool:
-        size = self._files.path(segment_id).stat().st_size
+        try:
+            size = self._files.path(segment_id).stat().st_size
+        except FileNotFoundError:
+            return False
         with self._engine.connect() as connection:
             indexed_to = connection.scalar(
                 sa.select(cache_segment.c.indexed_to).where(cache_segment.c.id == segment_id)
@@ -72,7 +76,7 @@ class Compactor:
                 for table in (cache_instance, cache_conflict)
             )
         # one that is still written or indexed has more bytes than rows for a good reason
-        return indexed_to is not None and indexed_to >= size and live < size * _WORTH_SHARE
+        return indexed_to is not None and indexed_to >= size and 0 < live < size * _WORTH_SHARE
 
     def _empty(self, segment_id: str) -> None:
         target = self._files.create()

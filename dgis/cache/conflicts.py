@@ -1,10 +1,10 @@
 """Bytes that are not the instance of their SOP Instance UID: what lies there, and the operator's choice.
 
 Keeping the other bytes swaps the two in one transaction, the commit point: the catalog takes the held
-bytes in as a new instance in place of the old, the old bytes become a resolved conflict. The new instance counts as
-not yet published, so its series is published again with it as a further part; its pseudonym is the old one's,
-and the catalog's rows of that pseudonym point to the new part from then on. A crash before the commit leaves
-the conflict as it was.
+bytes in as a new instance in place of the old, the old bytes become a resolved conflict. The new instance
+counts as not yet published, so its series is published again with it as a further part; its pseudonym is the
+old one's, and the catalog's rows of that pseudonym point to the new part from then on. A crash before the
+commit leaves the conflict as it was.
 """
 
 from collections.abc import Callable

@@ -6,6 +6,7 @@ reclaimer's sweep gives back.
 """
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -26,8 +27,9 @@ from dgis.cache.rows import Recorded, record
 from dgis.cache.scan import Condition, Found
 
 _log = structlog.get_logger(__name__)
-BATCH = 128
-_GATHER_SECONDS = 0.005  # what arrives within it shares one transaction
+BATCH = 256
+_GATHER_SECONDS = 0.005  # what arrives within it after a quiet time shares one transaction
+_STREAM_SECONDS = 0.1  # between transactions while images stream in: each costs the receiving threads time
 _IDLE_SECONDS = 1.0
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -83,11 +85,11 @@ class Indexer:
             self._thread = None
 
     def _run(self) -> None:
-        pause = 0.0
+        pause = last = 0.0
         while True:
             stopping = self._stop.is_set()
             try:
-                more = self.run_once() > 0
+                more = self.run_once() == BATCH
                 pause = 0.0
             except Exception as error:  # noqa: BLE001 (whatever the database or the catalog throws: receiving goes on)
                 more = False
@@ -98,8 +100,14 @@ class Indexer:
             if pause:
                 self._stop.wait(pause)
             elif not more:
-                self._log.backlog.wait(_IDLE_SECONDS)
-                self._stop.wait(_GATHER_SECONDS)
+                last = self._gather(last)
+
+    def _gather(self, last: float) -> float:
+        """Wait for something to index, and for what comes with it; takes and returns when that ended."""
+        self._log.backlog.wait(_IDLE_SECONDS)
+        streaming = last + _STREAM_SECONDS - time.monotonic()
+        self._stop.wait(max(_GATHER_SECONDS, streaming))
+        return time.monotonic()
 
     def _recover(self) -> None:
         with self._engine.begin() as connection:

@@ -2,7 +2,7 @@
 
 import json
 import struct
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from zlib import crc32
 
 from dgis.cache.values import Location, StoreMeta
@@ -23,6 +23,8 @@ _ENTRY = struct.Struct(
     "<8s16sQQQI32sII"
 )  # magic, epoch, sequence, position, length, meta length, sha, meta crc, 0
 _CRC = struct.Struct("<I")
+_META_FIELDS = tuple(field.name for field in fields(StoreMeta))
+_JSON = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +127,19 @@ def unpack_entry_header(head: bytes, *, epoch: bytes, position: int) -> EntryHea
     return EntryHeader(epoch, sequence, position, length, meta_length, sha256, meta_crc)
 
 
-def pack_meta(meta: StoreMeta) -> bytes:
-    """Return the meta as compact JSON.
+def pack_meta(meta: StoreMeta, association: str | None = None) -> bytes:
+    """Return the meta as compact JSON, with `association` in place of its own where one is given.
 
     Raises:
         ValueError: more than MAX_META_BYTES; the door bounds every field long before.
     """
-    known = {name: value for name, value in asdict(meta).items() if value not in (None, "", {})}
-    packed = json.dumps(known, separators=(",", ":"), sort_keys=True).encode("ascii")
+    known = {name: getattr(meta, name) for name in _META_FIELDS}
+    if association is not None:
+        known["association"] = association
+    known["assertions"] = dict(meta.assertions)
+    packed = _JSON.encode({name: value for name, value in known.items() if value or value == 0}).encode(
+        "ascii"
+    )
     if len(packed) > MAX_META_BYTES:
         raise ValueError(f"the meta of an entry takes {len(packed)} bytes, the log holds {MAX_META_BYTES}")
     return packed
@@ -141,7 +148,7 @@ def pack_meta(meta: StoreMeta) -> bytes:
 def unpack_meta(packed: bytes) -> StoreMeta:
     """Return the meta; fields a newer version added are passed over."""
     read = json.loads(packed)
-    named = {name: read[name] for name in StoreMeta.__dataclass_fields__ if name in read}
+    named = {name: read[name] for name in _META_FIELDS if name in read}
     for name in (
         "sop_class_uid",
         "sop_instance_uid",

@@ -166,7 +166,7 @@ class AssociationWriter:
         """
         if self._entry is not None:
             raise RuntimeError("an association writes one instance at a time")
-        packed = pack_meta(replace(meta, association=self._id))
+        packed = pack_meta(meta, self._id)
         refused = self._log.refusal()
         if refused is not None:
             return refused

@@ -40,7 +40,7 @@ class Duplicate:
 class Conflict:
     """The catalog has the SOP Instance UID with other bytes; the first bytes stay the instance."""
 
-    phi_instance_id: int
+    phi_instance_id: int | None
     reason: str = "another instance has this SOP Instance UID"
 
 

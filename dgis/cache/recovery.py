@@ -74,6 +74,7 @@ def _inspect(files: SegmentFiles, segment_id: str) -> _OnDisk | None:
             return None
         size = os.fstat(descriptor).st_size
         header = unpack_segment_header(header_block(descriptor))
+        os.ftruncate(descriptor, size)  # what the dead writer had reserved beyond the end
         if size <= SEGMENT_HEADER_BYTES:
             path.unlink(missing_ok=True)  # made, and never used
             return None
