@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage_nodes.record.codecs import htj2k
-from storage_nodes.record.codecs.choose import ALL_FLAGS
+from storage_nodes.record.codecs.choose import ALL_FLAGS, RPCL, SERVABLE
 from storage_nodes.record.errors import DamagedRecordError, RecordTooLargeError
 from storage_nodes.record.headers import check_block
 from storage_nodes.record.index import Index, InstanceEntry
@@ -122,6 +122,8 @@ def _payload_problems(index: Index) -> Iterator[str]:
     raw = codec == Codec.RAW
     if np.any(codec > max(Codec)) or np.any(flags & ~np.uint8(ALL_FLAGS)):
         yield "a codec or flag that is not known"
+    if np.any((flags & (SERVABLE | RPCL)) == RPCL):
+        yield "a flag without the one it goes with"
     if np.any(flags[codec != Codec.HTJ2K]):
         yield "flags of a codestream on what is none"
     if np.any(stored[raw] != decoded[raw]) or np.any(columns["decoded_crc32"][raw]):

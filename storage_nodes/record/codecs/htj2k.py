@@ -29,7 +29,9 @@ _PHOTOMETRICS: Final = {
     1: frozenset({"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"}),
     3: frozenset({"RGB", "YBR_FULL"}),
 }
-"""By samples: what an HTJ2K data set may say too (DICOM PS3.5 8.2.17; RGB becomes YBR_RCT)."""
+"""By samples: what an HTJ2K data set may say too (DICOM PS3.5 8.2.17; RGB becomes YBR_RCT).
+
+Only monochrome frames may be signed."""
 
 _SMALL_PIXELS: Final = 64
 _SMALL_LEVELS: Final = 3
@@ -121,6 +123,8 @@ def is_servable(image: Pixels, layout: FrameLayout) -> bool:
     A viewer may mask or sign-extend by BitsStored, so nothing may lie outside it.
     """
     if layout.photometric not in _PHOTOMETRICS[layout.samples]:
+        return False
+    if layout.signed and not layout.photometric.startswith("MONOCHROME"):
         return False
     stored = layout.bits_stored
     if not 0 < stored <= layout.bits_allocated or layout.high_bit != stored - 1:

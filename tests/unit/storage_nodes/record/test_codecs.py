@@ -138,6 +138,20 @@ def test_signed_frames_are_servable_where_signs_are_extended(value, servable):
     assert (reader.codestream(0, 0).served_as is not None) is servable
 
 
+@pytest.mark.parametrize(
+    ("frame", "photometric", "servable"),
+    [
+        (smooth(128, 128, "i1"), "MONOCHROME1", True),
+        (smooth(128, 128, "i1"), "PALETTE COLOR", False),
+        (rgb(128, 128).astype("i1"), "RGB", False),
+    ],
+)
+def test_only_monochrome_frames_are_served_signed(frame, photometric, servable):
+    codestream = reader_of(native(0, frame, photometric=photometric)).codestream(0, 0)
+    assert codestream.codec is Codec.HTJ2K
+    assert (codestream.served_as is not None) is servable
+
+
 def test_an_instance_is_servable_when_all_its_frames_are():
     good, bad = smooth(128, 128, "<u2"), smooth(128, 128, "<u2")
     bad[0, 0] = 4096

@@ -198,6 +198,7 @@ ELEMENT = RecordReader(BufferSource(RECORD)).instances[0].element
 INDEX_LIES = {
     "codec": {"payload": {"codec": 3}},
     "flag": {"payload": {"flags": 8}},
+    "flag without its other": {"payload": {"flags": 2}},
     "codec of a fragment": {"instance": {"element": replace(ELEMENT, encapsulated=True, layout=None)}},
     "raw with two lengths": {"payload": {"codec": 0}},
     "flags without codestream": {"payload": {"codec": 1}},
