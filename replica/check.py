@@ -8,8 +8,8 @@ import structlog
 
 from replica.context import Replicas
 from replica.examine import Finding, examine
-from replica.leases import claim, pause_ms, release
-from replica.rows import Entry, note_failure, read_entry, set_state
+from replica.leases import claim, pause_ms, release, still_mine
+from replica.rows import Entry, note_failure, read_entry, set_state, set_verified
 from replica.tables import replica_copy, replica_object
 from replica.values import CopyState
 
@@ -98,24 +98,18 @@ def _check_object(
 
 
 def _write_down(replicas: Replicas, entry: Entry, node: str, finding: Finding) -> None:
-    now_ms = replicas.clock_ms()
+    now_ms, object_id = replicas.clock_ms(), entry.object_id
     with replicas.engine.begin() as connection:
-        if finding.state is None:
-            due_ms = now_ms + pause_ms(0)
-            note_failure(connection, entry.object_id, node, finding.trouble or "", due_ms)
-        elif finding.state is CopyState.AVAILABLE:
-            set_state(
-                connection,
-                entry.object_id,
-                node,
-                finding.state,
-                verified_ms=now_ms,
-                last_error=None,
-                attempts=0,
-            )
-        else:
-            _log.warning("copy_not_good", node=node, object_id=entry.object_id, state=finding.state.value)
-            set_state(connection, entry.object_id, node, finding.state, last_error=finding.trouble)
-            connection.execute(
-                sa.update(replica_object).where(_object.id == entry.object_id).values(fill_due_ms=now_ms)
-            )
+        if not still_mine(connection, replicas, object_id):
+            return
+        match finding.state:
+            case None:
+                note_failure(connection, object_id, node, finding.trouble or "", now_ms + pause_ms(0))
+            case CopyState.AVAILABLE:
+                set_verified(connection, object_id, node, now_ms)
+            case _:
+                _log.warning("copy_not_good", node=node, object_id=object_id, state=finding.state.value)
+                connection.execute(
+                    sa.update(replica_object).where(_object.id == object_id).values(fill_due_ms=now_ms)
+                )
+                set_state(connection, object_id, node, finding.state, last_error=finding.trouble)

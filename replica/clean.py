@@ -138,9 +138,10 @@ def _remove_surplus(replicas: Replicas, entry: Entry, done: Cleaned) -> Cleaned:
     for node in entry.nodes(CopyState.OBSOLETE):
         if rule.missing(sites):  # it may be needed after all: the fill worker looks at what lies there
             with replicas.engine.begin() as connection:
-                set_state(connection, entry.object_id, node, CopyState.COPYING)
-                release(connection, replicas, entry.object_id, fill_due_ms=replicas.clock_ms())
-        elif _delete(replicas, entry, node):
+                if release(connection, replicas, entry.object_id, fill_due_ms=replicas.clock_ms()):
+                    set_state(connection, entry.object_id, node, CopyState.COPYING)
+            return done
+        if _delete(replicas, entry, node):
             done = replace(done, copies=done.copies + 1)
         else:
             done = replace(done, failed=done.failed + 1)

@@ -6,7 +6,7 @@ from replica.context import Replicas
 from replica.examine import examine
 from replica.intent import add_copies
 from replica.leases import still_mine
-from replica.rows import Entry, note_failure, set_state
+from replica.rows import Entry, note_failure, set_state, set_verified
 from replica.values import CopyState
 from storage_nodes.body import RemoteBody
 from storage_nodes.errors import DigestMismatch, NodeError, ObjectDamaged, ObjectMissing
@@ -112,12 +112,4 @@ class CopyJob:
 
     def _settle(self, node: str) -> None:
         with self._replicas.engine.begin() as connection:
-            set_state(
-                connection,
-                self._entry.object_id,
-                node,
-                CopyState.AVAILABLE,
-                verified_ms=self._replicas.clock_ms(),
-                last_error=None,
-                attempts=0,
-            )
+            set_verified(connection, self._entry.object_id, node, self._replicas.clock_ms())

@@ -99,10 +99,11 @@ def _try_again_later(replicas: Replicas, entry: Entry) -> None:
 def _tidy(replicas: Replicas, entry: Entry, good: list[str]) -> None:
     """Write that the object is complete; what lies elsewhere and is no good copy is not wanted any more."""
     with replicas.engine.begin() as connection:
+        if not release(connection, replicas, entry.object_id, fill_due_ms=None, attempts=0):
+            return
         for node in entry.nodes(CopyState.COPYING, CopyState.BAD):
             if node not in good:
                 set_state(connection, entry.object_id, node, CopyState.OBSOLETE, due_ms=0)
         for node in entry.nodes(CopyState.LOST):
             if node not in good:
                 drop_copy(connection, entry.object_id, node)
-        release(connection, replicas, entry.object_id, fill_due_ms=None, attempts=0)

@@ -49,8 +49,8 @@ def intend(connection: sa.Connection, new: NewObject, nodes: Iterable[str], now_
     connection.execute(_insert_or_nothing(connection, new, token, now_ms))
     row = connection.execute(
         sa.select(replica_object).where(_object.name == new.name).with_for_update()
-    ).one()
-    if row.removing_ms is not None:
+    ).one_or_none()
+    if row is None or row.removing_ms is not None:  # none: the cleaner's last step came in between
         return None
     if (
         row.superseded_ms is not None
@@ -145,7 +145,11 @@ def supersede(connection: sa.Connection, record_keys: Iterable[RecordKey], now_m
 
 
 def _available(object_id: int) -> sa.Select[tuple[str]]:
-    return sa.select(_copy.node).where(_copy.object_id == object_id, _copy.state == CopyState.AVAILABLE)
+    return (
+        sa.select(_copy.node)
+        .where(_copy.object_id == object_id, _copy.state == CopyState.AVAILABLE)
+        .order_by(_copy.node)
+    )
 
 
 def _insert_or_nothing(connection: sa.Connection, new: NewObject, token: str, now_ms: int) -> sa.Executable:

@@ -50,13 +50,18 @@ def still_mine(connection: sa.Connection, replicas: Replicas, object_id: int) ->
     return renewed.rowcount == 1
 
 
-def release(connection: sa.Connection, replicas: Replicas, object_id: int, **values: object) -> None:
-    """Give an object back, with what was found out about it, unless somebody else took it over."""
-    connection.execute(
+def release(connection: sa.Connection, replicas: Replicas, object_id: int, **values: object) -> bool:
+    """Give an object back, with what was found out about it; False where somebody else took it over.
+
+    It locks the object's row: in every transaction that comes before rows of copies, so that none waits for
+    another crosswise.
+    """
+    released = connection.execute(
         sa.update(replica_object)
         .where(_object.id == object_id, _object.lease_owner == replicas.owner)
         .values(lease_owner=None, lease_until_ms=0, **values)
     )
+    return released.rowcount == 1
 
 
 def pause_ms(attempts: int) -> int:

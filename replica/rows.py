@@ -69,6 +69,13 @@ def set_state(
     )
 
 
+def set_verified(connection: sa.Connection, object_id: int, node: str, now_ms: int) -> None:
+    """Write down that a copy was read back with the right digest."""
+    set_state(
+        connection, object_id, node, CopyState.AVAILABLE, verified_ms=now_ms, last_error=None, attempts=0
+    )
+
+
 def note_failure(connection: sa.Connection, object_id: int, node: str, trouble: str, due_ms: int) -> None:
     """Write down that work on one copy failed, and when to try again."""
     connection.execute(
