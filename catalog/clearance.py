@@ -1,9 +1,8 @@
 """The decision of `catalog.decision`, as SQL conditions on rows of either family.
 
-Grants are looked up by the keys of the patterns that the caller's assertions satisfy (a parameter, a JSON
-list), so what a grant asks for is matched by an index and never by walking the table. Grants without a
-patient are wide: they reduce to a set of contributors, worked out once a statement. Narrow ones are probed
-by patient key, once a row.
+Grants without a patient are wide: when a query begins they reduce to the contributors for whom each right is
+allowed or denied. Narrow grants stay in the statement, probed by patient key once a row; a caller that holds
+none pays nothing for them.
 
 The unit of decision is the series. A row above is decided at once unless a grant narrower than it speaks of
 it; then it is what its series are.
@@ -11,27 +10,13 @@ it; then it is what its series are.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from sqlalchemy import (
-    BindParameter,
-    ColumnElement,
-    CompoundSelect,
-    FromClause,
-    and_,
-    bindparam,
-    exists,
-    false,
-    not_,
-    or_,
-    select,
-    union_all,
-)
+from sqlalchemy import BindParameter, ColumnElement, FromClause, and_, bindparam, exists, false, not_, or_
 
-from catalog.callers import Assertions, Caller, Right
+from catalog.callers import Right
 from catalog.query import Level
-from catalog.sql import OneOf, json_list
-from catalog.tables import PHI, Family, contributor, grants
+from catalog.sql import OneOf, OneOfIds
+from catalog.tables import PHI, Family, grants
 
 Condition = ColumnElement[bool]
 Rights = frozenset[Right]
@@ -40,78 +25,71 @@ NOW = "now_ms"
 """The parameter that holds the moment of the decision, in epoch milliseconds."""
 
 
-@lru_cache(maxsize=1024)
-def patterns(assertions: Assertions) -> str:
-    """Return the value of a clearance's `who` parameter."""
-    return json_list(sorted(assertions.satisfied_patterns()))
-
-
 @dataclass(frozen=True, slots=True)
 class Clearance:
-    """Conditions for one principal, whose patterns are bound under the parameter `who`.
+    """Conditions for one principal; the names of its parameters begin with `name`.
 
-    `may` is its ceiling: a right above it is never granted, and costs no SQL.
+    `may` is its ceiling: a right above it is never granted, and costs no SQL. `narrow` says whether it
+    satisfies any grant on a patient, study or series.
     """
 
-    who: str
+    name: str
     may: Rights
+    narrow: bool
+
+    def allowed(self, right: Right) -> str:
+        """The parameter with the contributors for whom wide grants allow a right, and none denies it."""
+        return f"{self.name}_may_{right.value}"
+
+    def denied(self, right: Right) -> str:
+        """The parameter with the contributors for whom a wide grant denies a right."""
+        return f"{self.name}_not_{right.value}"
+
+    @property
+    def patterns(self) -> str:
+        """The parameter with the keys of the patterns that it satisfies and narrow grants bear."""
+        return f"{self.name}_patterns"
 
     def holds(self, rights: Rights, row: FromClause) -> Condition:
         """Whether every right holds for a row, by the grants as wide as it or wider."""
         if not rights <= self.may:
             return false()
-        allowed = (self._speaking(frozenset({right}), row, allow=True) for right in Right if right in rights)
-        return and_(*allowed, not_(self._speaking(rights, row, allow=False)))
+        ordered = [right for right in Right if right in rights]
+        wide: list[Condition] = [
+            OneOfIds(row.c.contributor_id, bindparam(self.allowed(right))) for right in ordered
+        ]
+        if not self.narrow:
+            return and_(*wide)
+        each = (
+            or_(by_contributor, self._speaking([right], row, allow=True))
+            for by_contributor, right in zip(wide, ordered, strict=True)
+        )
+        refused = (OneOfIds(row.c.contributor_id, bindparam(self.denied(right))) for right in ordered)
+        return and_(*each, *(not_(by) for by in refused), not_(self._speaking(ordered, row, allow=False)))
 
     def divided(self, row: FromClause, level: Level) -> Condition:
         """Whether a grant narrower than the row speaks of it, so that its series may fare differently."""
-        if level.depth >= Level.SERIES.depth:
+        if not self.narrow or level.depth >= Level.SERIES.depth:
             return false()
         grant = grants.alias()
-        return exists().where(
-            grant.c.patient_key == row.c.patient_key,
-            *self._in_force(grant),
-            grant.c.study_key.is_not(None)
-            if level is Level.PATIENT
-            else and_(grant.c.study_key == row.c.study_key, grant.c.series_key.is_not(None)),
-        )
+        narrower: Condition = grant.c.study_key.is_not(None)
+        if level is Level.STUDY:
+            narrower = and_(grant.c.study_key == row.c.study_key, grant.c.series_key.is_not(None))
+        return exists().where(grant.c.patient_key == row.c.patient_key, *self._in_force(grant), narrower)
 
-    def _speaking(self, rights: Rights, row: FromClause, *, allow: bool) -> Condition:
-        """Whether some grant in force allows (or denies) one of the rights on the row."""
-        return or_(
-            row.c.contributor_id.in_(self._contributors(rights, allow=allow)),
-            self._narrow(rights, row, allow=allow),
-        )
-
-    def _contributors(self, rights: Rights, *, allow: bool) -> CompoundSelect[tuple[int]]:
-        """The contributors that wide grants speak of: named, by facility, or all."""
+    def _speaking(self, rights: Sequence[Right], row: FromClause, *, allow: bool) -> Condition:
+        """Whether a narrow grant in force allows (or denies) one of the rights on the row."""
         grant = grants.alias()
-        wide = (
-            grant.c.patient_key.is_(None),
-            grant.c.allow.is_(allow),
-            _gives(grant, rights),
-            *self._in_force(grant),
-        )
-        named = select(grant.c.contributor_id).where(*wide, grant.c.contributor_id.is_not(None))
-        by_facility = select(contributor.c.id).where(
-            contributor.c.facility.in_(select(grant.c.facility).where(*wide, grant.c.facility.is_not(None)))
-        )
-        unbound = and_(grant.c.contributor_id.is_(None), grant.c.facility.is_(None))
-        every = select(contributor.c.id).where(exists().where(*wide, unbound))
-        return union_all(named, by_facility, every)
-
-    def _narrow(self, rights: Rights, row: FromClause, *, allow: bool) -> Condition:
-        grant = grants.alias()
-        deeper = [
+        deeper = (
             or_(grant.c[name].is_(None), grant.c[name] == row.c[name])
             if name in row.c
             else grant.c[name].is_(None)
             for name in ("study_key", "series_key")
-        ]
+        )
         return exists().where(
             grant.c.patient_key == row.c.patient_key,
             grant.c.allow.is_(allow),
-            _gives(grant, rights),
+            or_(*(grant.c[f"may_{right.value}"].is_(True) for right in rights)),
             *self._in_force(grant),
             or_(grant.c.contributor_id.is_(None), grant.c.contributor_id == row.c.contributor_id),
             *deeper,
@@ -120,14 +98,10 @@ class Clearance:
     def _in_force(self, grant: FromClause) -> tuple[Condition, ...]:
         now: BindParameter[int] = bindparam(NOW)
         return (
-            OneOf(grant.c.who_key, bindparam(self.who)),
+            OneOf(grant.c.who_key, bindparam(self.patterns)),
             grant.c.not_before_ms <= now,
             grant.c.not_after_ms > now,
         )
-
-
-def _gives(grant: FromClause, rights: Rights) -> Condition:
-    return or_(*(grant.c[f"may_{right.value}"].is_(True) for right in Right if right in rights))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,27 +109,20 @@ class Access:
     """What one query may see: one right (find or retrieve), held by everybody concerned.
 
     For a transfer to somebody else those are requester and destination. Where `originals_first`, the
-    de-identified form of what is seen as an original is left out.
+    de-identified form of what is seen as an original is left out. `anything` and `originals` say whether
+    ceilings and grants leave any chance of a row at all, and of an original.
     """
 
     right: Right
     principals: tuple[Clearance, ...]
     originals_first: bool
-
-    @property
-    def sees_anything(self) -> bool:
-        """Whether the ceilings leave any chance at all."""
-        return all(self.right in principal.may for principal in self.principals)
-
-    @property
-    def sees_originals(self) -> bool:
-        """Whether the ceilings leave any chance of an original."""
-        return all({self.right, Right.PHI} <= principal.may for principal in self.principals)
+    anything: bool
+    originals: bool
 
     def visible(self, family: Family, level: Level, row: FromClause) -> Condition:
         """Whether a row of `family` at `level` exists for this access."""
         at_once = self._decided(family, level, row)
-        if level.depth >= Level.SERIES.depth:
+        if level.depth >= Level.SERIES.depth or not any(each.narrow for each in self.principals):
             return at_once
         divided = self.divided(level, row)
         series = family.series.alias()
@@ -176,7 +143,7 @@ class Access:
         if family.original:
             return self._all_hold(original, row)
         plain = self._all_hold(frozenset({self.right}), row)
-        if not (self.originals_first and self.sees_originals):
+        if not (self.originals_first and self.originals):
             return plain
         return and_(plain, not_(and_(self._all_hold(original, row), _original_exists(level, row))))
 
@@ -190,16 +157,6 @@ class Viewer:
 
     access: Access
     bound: Mapping[str, object]
-
-
-_NAMES = ("who", "destination")
-
-
-def viewer(right: Right, callers: Sequence[Caller], now_ms: int, *, originals_first: bool = False) -> Viewer:
-    """Return what these callers may see together: one who asks, and where given the destination."""
-    named = list(zip(_NAMES, callers, strict=False))
-    access = Access(right, tuple(Clearance(name, caller.may) for name, caller in named), originals_first)
-    return Viewer(access, {NOW: now_ms, **{name: patterns(caller.assertions) for name, caller in named}})
 
 
 def _original_exists(level: Level, row: FromClause) -> Condition:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from catalog.attributes import DOOR_KEYS, supported
 from catalog.callers import Caller, Right
-from catalog.clearance import Viewer, viewer
+from catalog.clearance import Viewer
 from catalog.conditions import shape, values
 from catalog.matching import Tree, parse
 from catalog.query import Fault, InvalidQuery, Level, Query
@@ -23,6 +23,7 @@ from catalog.selection import Layout, Row, Value, layout, statement
 from catalog.sql import Statements
 from catalog.summaries import KEYS, EntityKey, Summary, summarise
 from catalog.tables import DEID, PHI, Family
+from catalog.viewers import viewer
 
 _ENTITIES_AT_ONCE = 128
 _STATEMENTS = Statements(256)
@@ -56,7 +57,7 @@ def find(connection: Connection, query: Query, caller: Caller, now_ms: int) -> I
     """
     tree = parse(query)
     after = _decode(query.after, tree.level) if query.after else None
-    search = _Search(connection, tree, viewer(Right.FIND, [caller], now_ms, originals_first=True))
+    search = _Search(connection, tree, viewer(connection, Right.FIND, [caller], now_ms, originals_first=True))
     return islice(search.matches(after), query.limit)
 
 
@@ -78,9 +79,9 @@ class _Search:
 
     def matches(self, after: _Place | None) -> Iterator[Match]:
         access = self.viewer.access
-        if not access.sees_anything:
+        if not access.anything:
             return
-        if access.sees_originals and (after is None or after.original):
+        if access.originals and (after is None or after.original):
             yield from self._of(PHI, after.keys if after is not None else None)
         yield from self._of(DEID, after.keys if after is not None and not after.original else None)
 

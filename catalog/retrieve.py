@@ -13,12 +13,13 @@ from sqlalchemy import ColumnElement, Connection, Select, func, literal, null, s
 
 from catalog.attributes import ATTRIBUTES, LEVELS, UNIQUE_KEYS
 from catalog.callers import Caller, Right
-from catalog.clearance import Access, Viewer, viewer
+from catalog.clearance import Access, Viewer
 from catalog.conditions import conditions, shape, values
 from catalog.matching import Criterion, Tree, check_hierarchy, check_level, criterion
 from catalog.query import Fault, InvalidQuery, Level, Query
 from catalog.sql import Statements
 from catalog.tables import DEID, PHI, Family
+from catalog.viewers import viewer
 
 _STATEMENTS = Statements(128)
 _UNNUMBERED = 2**40  # behind every number: the engines differ on where NULL goes
@@ -59,14 +60,14 @@ def instances(
     """
     tree = _parse(query)
     callers = [caller] if destination is None else [caller, destination]
-    seen = viewer(Right.RETRIEVE, callers, now_ms)
+    seen = viewer(connection, Right.RETRIEVE, callers, now_ms, originals_first=False)
     return _resolve(connection, tree, seen)
 
 
 def _resolve(connection: Connection, tree: Tree, seen: Viewer) -> Iterator[InstanceRef]:
-    if not seen.access.sees_anything:
+    if not seen.access.anything:
         return
-    for family in (PHI, DEID) if seen.access.sees_originals else (DEID,):
+    for family in (PHI, DEID) if seen.access.originals else (DEID,):
         key = (family.original, shape(tree), seen.access)
         prepared = _STATEMENTS.get(connection, key, partial(_statement, tree, family, seen.access))
         with prepared.run(connection, {**values(tree), **seen.bound}) as rows:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Hashable, Iterable
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Dialect, Select, Table
+from sqlalchemy import CompoundSelect, Connection, CursorResult, Dialect, Select, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+Statement = Select[Any] | CompoundSelect[Any]
 Insert = sqlite.Insert | postgresql.Insert
 
 # The constructs below have no declared type: SQLite knows no booleans, and SQLAlchemy would compare a Boolean
@@ -39,6 +40,25 @@ def _one_of_sqlite(element: OneOf, compiler: SQLCompiler, **options: object) -> 
 def _one_of_postgresql(element: OneOf, compiler: SQLCompiler, **options: object) -> str:
     column, texts = (compiler.process(clause, **options) for clause in element.clauses)
     return f'{column} IN (SELECT jsonb_array_elements_text(CAST({texts} AS jsonb)) COLLATE "C")'
+
+
+class OneOfIds(FunctionElement[Any]):
+    """`column IN (list)` of row ids, the list in one parameter: a JSON array of integers."""
+
+    name = "one_of_ids"
+    inherit_cache = True
+
+
+@compiles(OneOfIds, "sqlite")
+def _one_of_ids_sqlite(element: OneOfIds, compiler: SQLCompiler, **options: object) -> str:
+    column, ids = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({ids}))"  # noqa: S608 - compiled parts, no data
+
+
+@compiles(OneOfIds, "postgresql")
+def _one_of_ids_postgresql(element: OneOfIds, compiler: SQLCompiler, **options: object) -> str:
+    column, ids = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{column} = ANY (CAST(translate({ids}, '[]', '{{}}') AS bigint[]))"
 
 
 class Like(FunctionElement[Any]):
@@ -159,7 +179,7 @@ class Prepared:
     parameters are those named by `bindparam` in the statement.
     """
 
-    def __init__(self, statement: Select[Any], dialect: Dialect) -> None:
+    def __init__(self, statement: Statement, dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
         self.sql = str(compiled)
         self._order = None if compiled.positiontup is None else tuple(compiled.positiontup)
@@ -186,7 +206,7 @@ class Statements:
         self._prepared: OrderedDict[Hashable, Prepared] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, connection: Connection, key: Hashable, build: Callable[[], Select[Any]]) -> Prepared:
+    def get(self, connection: Connection, key: Hashable, build: Callable[[], Statement]) -> Prepared:
         """Return the statement for `key`, built where it is not there yet."""
         full = (connection.dialect.name, connection.dialect.driver, key)
         with self._lock:

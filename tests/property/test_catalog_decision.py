@@ -35,7 +35,7 @@ from tests.unit.catalog.world import (
 )
 
 # Two contributors, two patients with two studies each (one UID shared), two series each, two images a series;
-# the second contributor adds to the same series. Some are not published, some withheld.
+# the second contributor adds to the series of the first patient. Some are not published, some withheld.
 IMAGES = [
     Image(
         f"1.{who}.{patient}.{study}.{series}.{number}",
@@ -47,6 +47,7 @@ IMAGES = [
         values={"Modality": ("CT", "MR")[series]},
     )
     for who, patient, study, series, number in product((0, 1), (1, 2), (0, 1), (0, 1), (1, 2))
+    if (who, patient) != (1, 2)
 ]
 PENDING = {image.uid for image in IMAGES[::7]}
 WITHHELD = {image.uid for image in IMAGES[::5]} - PENDING

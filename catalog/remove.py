@@ -1,0 +1,73 @@
+"""Taking an instance out of the catalog: its rows of both families go, what counted it is counted anew."""
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, func, select, update
+
+from catalog.tables import FAMILIES, PHI, Family
+
+
+def remove_instance(connection: Connection, phi_instance_id: int) -> bool:
+    """Remove an original and its de-identified form, in the caller's transaction; False: there is none.
+
+    Rows above that no instance is left under stay, with a count of 0, and are found by nobody.
+    """
+    key = connection.execute(
+        select(PHI.instance.c.instance_key).where(PHI.instance.c.id == phi_instance_id)
+    ).scalar_one_or_none()
+    if key is None:
+        return False
+    for family in FAMILIES:
+        removed = delete(family.instance).where(family.instance.c.instance_key == key)
+        for series_row in connection.execute(removed.returning(family.instance.c.series_row)).scalars().all():
+            _recount(connection, family, series_row)
+    return True
+
+
+def _recount(connection: Connection, family: Family, series_row: int) -> None:
+    series, study, patient, instance = family.series, family.study, family.patient, family.instance
+    classes = select(instance.c.sop_class_uid).where(instance.c.series_row == series_row)
+    _set(
+        connection,
+        series,
+        series_row,
+        instance_count=_one(connection, select(func.count()).where(instance.c.series_row == series_row)),
+        sop_classes=_list(connection.execute(classes.distinct()).scalars()),
+    )
+    study_row = _one(connection, select(series.c.study_row).where(series.c.id == series_row))
+    below = connection.execute(
+        select(series.c.instance_count, series.c.modality, series.c.sop_classes).where(
+            series.c.study_row == study_row, series.c.instance_count > 0
+        )
+    ).all()
+    _set(
+        connection,
+        study,
+        study_row,
+        series_count=len(below),
+        instance_count=sum(row.instance_count for row in below),
+        modalities=_list(row.modality for row in below),
+        sop_classes=_list(each for row in below for each in json.loads(row.sop_classes)),
+    )
+    patient_row = _one(connection, select(study.c.patient_row).where(study.c.id == study_row))
+    totals = connection.execute(
+        select(
+            func.count().label("study_count"),
+            func.coalesce(func.sum(study.c.series_count), 0).label("series_count"),
+            func.coalesce(func.sum(study.c.instance_count), 0).label("instance_count"),
+        ).where(study.c.patient_row == patient_row, study.c.instance_count > 0)
+    ).one()
+    _set(connection, patient, patient_row, **{name: int(value) for name, value in totals._asdict().items()})
+
+
+def _one(connection: Connection, statement: Any) -> int:  # noqa: ANN401 - any select of one number
+    return int(connection.execute(statement).scalar_one())
+
+
+def _set(connection: Connection, table: Table, row_id: int, **values: int | str) -> None:
+    connection.execute(update(table).where(table.c.id == row_id).values(values))
+
+
+def _list(values: Any) -> str:  # noqa: ANN401 - any iterable of texts
+    return json.dumps(sorted({value for value in values if value}), ensure_ascii=False)
