@@ -20,6 +20,7 @@ from dgis.publisher.pack import Packer
 from dgis.publisher.publisher import Means, Pace, Publisher
 from dgis.publisher.queue import Owner
 from dgis.worker import Chore
+from replica import check, clean, fill, review
 from replica.context import Replicas
 from storage_nodes.record.manifest import JSON
 
@@ -27,6 +28,10 @@ _log = structlog.get_logger(__name__)
 
 _EVICT_SECONDS = 5.0
 _PROBE_SECONDS = 10.0
+_FILL_SECONDS = 2.0
+_CHECK_SECONDS = 5.0
+_CLEAN_SECONDS = 60.0
+_REVIEW_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,23 @@ def tending(configuration: Configuration, log: ReceiveLog, replicas: Replicas) -
     return [
         Chore("evict", _EVICT_SECONDS, _once(evictor.run_once)),
         Chore("probe", _PROBE_SECONDS, _once(replicas.fleet.probe)),
+        Chore("fill", _FILL_SECONDS, lambda: fill.run_once(replicas) != fill.Filled()),
+        Chore("check", _CHECK_SECONDS, lambda: check.run_once(replicas) != check.Checked()),
+        Chore("clean", _CLEAN_SECONDS, _once(lambda: clean.run_once(replicas))),
+        Chore("review", _REVIEW_SECONDS, _reviewing(replicas)),
     ]
+
+
+def _reviewing(replicas: Replicas) -> Callable[[], bool]:
+    """Go through the whole index in steps, and begin anew at the end."""
+    next_id = 0
+
+    def run_once() -> bool:
+        nonlocal next_id
+        next_id = review.run_once(replicas, next_id).next_id
+        return next_id > 0
+
+    return run_once
 
 
 def _once(step: Callable[[], object]) -> Callable[[], bool]:

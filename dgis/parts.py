@@ -11,7 +11,7 @@ from deid.keys.setup import keys_init, open_key_store
 from deid.keys.store import KeyStore
 from deid.keys.values import KeysError
 from deid.profile import Profile, ProfileError
-from deid.pseudonyms import SiteSecrets
+from deid.pseudonyms import Pseudonyms, SiteSecrets
 from dgis import database
 from dgis.cache.log import Limits as CacheLimits
 from dgis.cache.log import ReceiveLog
@@ -93,6 +93,16 @@ def open_keys(configuration: Configuration) -> tuple[SiteSecrets, KeyStore]:
         return SiteSecrets(site_secret), open_key_store(keys.key_encryption_key_file, keys.stores)
     except KeysError as error:
         raise StartError(f"{error} (dgis keys init makes new keys)") from None
+
+
+def open_pseudonyms(configuration: Configuration) -> Pseudonyms:
+    """Return the pseudonyms of the site.
+
+    Raises:
+        StartError: as `open_keys`.
+    """
+    secrets, _keys = open_keys(configuration)
+    return Pseudonyms(secrets, configuration.gateway.facility)
 
 
 def deid_profile(configuration: Configuration) -> Profile:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from dgis.cache import publish_queue
 from dgis.cache.extent import Extent, open_extent
 from dgis.cache.files import SegmentFiles
-from dgis.cache.outcomes import Arrival, New, Outcome
+from dgis.cache.outcomes import Arrival, New, Outcome, Unreadable
 from dgis.cache.owner import Owner
 from dgis.cache.rows import add_instance, refresh_series
 from dgis.cache.scan import Condition, Found
@@ -118,6 +118,8 @@ class Conflicts:
             meta = extent.meta()
         arrival = Arrival(meta, disputed.location, partial(self.open, disputed))
         outcome = replace(connection, arrival, disputed.phi_instance_id)
+        if isinstance(outcome, Unreadable):
+            return NotKept(outcome.reason)
         if not isinstance(outcome, New):
             return NotKept("the catalog does not take the bytes as an instance")
         connection.execute(sa.delete(cache_conflict).where(cache_conflict.c.id == disputed.id))

@@ -2,7 +2,7 @@
 
 import typer
 
-from dgis.cli import config, serve
+from dgis.cli import cache, config, conflicts, demo, doctor, find, keys, node, record, serve, status
 
 app = typer.Typer(
     name="dgis",
@@ -13,7 +13,24 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("serve")(serve.serve)
-app.add_typer(config.app, name="config")
+app.command("demo")(demo.demo)
+app.command("status")(status.status)
+app.command("wait")(status.wait)
+app.command("find")(find.find_command)
+app.command("fetch")(find.fetch)
+app.command("doctor")(doctor.doctor)
+app.command("scrub")(node.scrub)
+app.command("repair")(node.repair)
+for name, group in (
+    ("series", status.app),
+    ("cache", cache.app),
+    ("conflicts", conflicts.app),
+    ("record", record.app),
+    ("node", node.app),
+    ("keys", keys.app),
+    ("config", config.app),
+):
+    app.add_typer(group, name=name)
 
 
 def run() -> None:

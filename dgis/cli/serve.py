@@ -36,12 +36,12 @@ def serve(
         supervisor = Supervisor([Role.DICOM.value, Role.WORKER.value], arguments)
         raise typer.Exit(supervisor.run(lambda listens: _announce(configuration, listens)))
     # The supervisor itself stays small: only a role's process loads what the role needs.
-    from dgis import app  # noqa: PLC0415
+    from dgis import app, parts  # noqa: PLC0415
 
     runner = {Role.DICOM: app.run_door, Role.WORKER: app.run_worker}[role]
     try:
         runner(configuration, settings.ready_descriptor())
-    except app.StartError as error:
+    except parts.StartError as error:
         fail(str(error))
 
 

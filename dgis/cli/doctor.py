@@ -1,0 +1,115 @@
+"""`dgis doctor`: what is wrong on this machine, and what to do about it."""
+
+import os
+import resource
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+import typer
+
+from dgis import fleet, parts
+from dgis.cache import locks
+from dgis.cli.common import FAILED, AsJson, Config, Home, console, load_configuration, print_json
+from dgis.configuration import Configuration, FolderNode
+from storage_nodes.addresses import Kind
+
+_FEW_DESCRIPTORS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `advice` says what to do where it is not well."""
+
+    what: str
+    well: bool
+    advice: str = ""
+
+
+def doctor(home: Home = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Look at home, disk, keys, database, nodes and ports; exit with 1 where something is wrong."""
+    configuration = load_configuration(home, config)
+    found = [finding for look in _LOOKS for finding in look(configuration)]
+    if as_json:
+        print_json([asdict(finding) for finding in found])
+    else:
+        for finding in found:
+            mark = "ok     " if finding.well else "TROUBLE"
+            advice = f": {finding.advice}" if finding.advice and not finding.well else ""
+            console.print(f"{mark} {finding.what}{advice}", markup=False, soft_wrap=True)
+    if not all(finding.well for finding in found):
+        raise typer.Exit(FAILED)
+
+
+def _home(configuration: Configuration) -> Iterator[Finding]:
+    home = configuration.gateway.home
+    parent = next((each for each in (home, *home.parents) if each.exists()), home)
+    yield Finding(
+        f"home {home} can be written", os.access(parent, os.W_OK), f"give the gateway's user {parent}"
+    )
+    free = shutil.disk_usage(parent).free
+    floor = configuration.cache.free_floor_bytes
+    yield Finding(
+        f"{free >> 20} MiB free under the home",
+        free > 2 * floor,
+        "images are refused below cache.free_floor_bytes; make room or move gateway.home",
+    )
+    try:
+        locks.require()
+    except OSError as error:
+        yield Finding("the system has the file locks that the cache stands on", well=False, advice=str(error))
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    yield Finding(
+        f"{limit} open files allowed",
+        limit >= _FEW_DESCRIPTORS,
+        "raise it: ulimit -n 4096, LimitNOFILE= in systemd",
+    )
+
+
+def _database(configuration: Configuration) -> Iterator[Finding]:
+    try:
+        parts.open_database(configuration).dispose()
+    except parts.StartError as error:
+        yield Finding("the database answers", well=False, advice=str(error))
+    else:
+        yield Finding("the database answers and its schema is current", well=True)
+
+
+def _keys(configuration: Configuration) -> Iterator[Finding]:
+    try:
+        parts.open_keys(configuration)
+    except parts.StartError as error:
+        yield Finding("the keys can be opened", well=False, advice=str(error))
+    else:
+        yield Finding("the keys can be opened", well=True)
+
+
+def _nodes(configuration: Configuration) -> Iterator[Finding]:
+    fleet.prepare_new_nodes(configuration)
+    own = fleet.open_fleet(configuration)
+    own.probe()
+    for entry in configuration.nodes:
+        well = all(own.health.is_well(kind, entry.name) for kind in Kind)
+        where = entry.path if isinstance(entry, FolderNode) else entry.endpoint
+        yield Finding(
+            f"node {entry.name} answers", well, f"look at {where}: mounted, reachable, credentials?"
+        )
+
+
+def _ports(configuration: Configuration) -> Iterator[Finding]:
+    dicom = configuration.dicom
+    try:
+        socket.create_server((dicom.host, dicom.port)).close()
+    except OSError as error:
+        running = (configuration.gateway.home / "run" / "dicom.json").exists()
+        yield Finding(
+            f"port {dicom.port} on {dicom.host} is free or ours",
+            running,
+            f"{error.strerror}; choose another dicom.port",
+        )
+    else:
+        yield Finding(f"port {dicom.port} on {dicom.host} is free", well=True)
+
+
+_LOOKS: tuple[Callable[[Configuration], Iterator[Finding]], ...] = (_home, _database, _keys, _nodes, _ports)

@@ -1,0 +1,84 @@
+"""`dgis record inspect|verify|unpack`: a series record alone, with no database and no gateway."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress
+
+from dgis.cli.common import FAILED, AsJson, console, errors, failures_in_words, print_json
+from storage_nodes.record.errors import RecordError
+from storage_nodes.record.reader import RecordReader
+from storage_nodes.record.sources import FileSource
+from storage_nodes.record.summary import RecordSummary
+from storage_nodes.record.unpack import unpack as unpack_record
+from storage_nodes.record.verify import verify_record
+
+app = typer.Typer(help="Read a series record with no database.", no_args_is_help=True)
+
+RecordFile = Annotated[
+    Path, typer.Argument(exists=True, dir_okay=False, help="A record as it lies on a node.")
+]
+
+
+@app.command()
+def inspect(file: RecordFile, as_json: AsJson = False) -> None:
+    """Show what a record says of itself."""
+    with failures_in_words(RecordError, OSError), FileSource(file) as source:
+        reader = RecordReader(source)
+        manifest, values = reader.manifest, _values(reader.summary)
+        values = {
+            "key": str(manifest.key),
+            "about": dict(manifest.about),
+            "writer": dict(manifest.writer),
+            **values,
+        }
+    _print(values, as_json=as_json)
+
+
+@app.command()
+def verify(file: RecordFile, as_json: AsJson = False) -> None:
+    """Read every byte, check every digest, decode every frame; exit with 1 where something is wrong."""
+    with failures_in_words(RecordError, OSError), FileSource(file) as source:
+        report = verify_record(source)
+    problems = [asdict(problem) for problem in report.problems]
+    values = {"whole": report.whole, "size": report.size, "problems": problems}
+    _print(values, as_json=as_json)
+    if not report.whole:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def unpack(
+    file: RecordFile,
+    to: Annotated[Path, typer.Option("--to", help="Folder for the DICOM files.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write the de-identified instances as DICOM files."""
+    with (
+        failures_in_words(RecordError, OSError),
+        FileSource(file) as source,
+        Progress(console=errors, transient=True) as progress,
+    ):
+        reader = RecordReader(source, read_ahead_bytes=_READ_AHEAD_BYTES)
+        files = list(progress.track(unpack_record(reader, to), total=len(reader.instances)))
+    _print({"files": len(files), "folder": str(to)}, as_json=as_json)
+
+
+_READ_AHEAD_BYTES = 4 << 20
+
+
+def _values(summary: RecordSummary) -> dict[str, Any]:
+    values = asdict(summary)
+    values["raw_bytes"] = summary.raw_bytes
+    values["codecs"] = {codec.name: share for codec, share in values["codecs"].items()}
+    return values
+
+
+def _print(values: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(values)
+        return
+    for name, value in values.items():
+        console.print(f"{name.replace('_', ' '):22} {value}", markup=False)

@@ -1,0 +1,146 @@
+"""`dgis status`, `dgis series`, `dgis wait`: how far everything is on its way into the grid."""
+
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from dgis import overview
+from dgis.cli.common import FAILED, AsJson, Config, Home, console, errors, fail, print_json
+from dgis.cli.opening import Opened, opened
+
+app = typer.Typer(help="State of each series on its way into the grid.", no_args_is_help=True)
+
+_LOOK_SECONDS = 0.2
+
+
+def status(home: Home = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Say what was received, what is pending, what is published, and how the copies stand."""
+    with opened(home, config) as gateway, gateway.reading() as connection:
+        values = overview.status(connection, gateway.log, gateway.gateway_id)
+    if as_json:
+        print_json(values)
+        return
+    for line in _words(values):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _words(values: dict[str, Any]) -> list[str]:
+    catalog, cache, parts = values["catalog"], values["cache"], values["parts"]
+    sizes = {name: _bytes(parts[name]) for name in ("raw_bytes", "stored_bytes")}
+    published = f"{catalog['published']} instances in {catalog['published_series']} series"
+    room = f"{_bytes(cache['used_bytes'])} of {_bytes(cache['max_bytes'])}"
+    sent = f"{catalog['received']} instances, {catalog['series']} series, {catalog['studies']} studies"
+    lines = [
+        f"received   {sent}",
+        f"published  {published}: {sizes['raw_bytes']} as {sizes['stored_bytes']} a copy",
+        f"pending    {catalog['pending']} instances; {cache['unindexed_instances']} not yet indexed",
+        f"sealed     {catalog['withheld']} instances whole, for cleared callers only",
+        f"conflicts  {cache['conflicts']} to decide (dgis conflicts list)",
+        f"cache      {room}, {_bytes(cache['free_bytes'])} free on the disk",
+    ]
+    lines += [f"  {count} x {reason}" for reason, count in values["withheld"].items()]
+    lines += [f"nodes      {line}" for line in values["copies"]["words"]]
+    lines += [
+        f"door       {kind.replace('_', ' ')}: {detail} x {count}"
+        for kind, details in values["door"].items()
+        for detail, count in details.items()
+    ]
+    lines += [
+        f"trouble    series {row['series_key']}: {row['last_error']} (attempt {row['attempts']})"
+        for row in values["waiting"]
+        if row["last_error"]
+    ]
+    return lines
+
+
+@app.command("list")
+def list_series(home: Home = None, config: Config = None, as_json: AsJson = False) -> None:
+    """List the series, newest first, by pseudonym, with their state and last error in words."""
+    with opened(home, config) as gateway, gateway.reading() as connection:
+        rows = overview.series(connection, gateway.gateway_id)
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(
+        "series", "modality", "instances", "state", "pending", "parts", "sealed whole", "last error"
+    )
+    for row in rows:
+        table.add_row(
+            row["series"],
+            row["modality"],
+            str(row["instances"]),
+            row["state"],
+            str(row["pending"]),
+            f"{row['parts_published']}/{row['parts']}",
+            str(row["withheld"]),
+            row["last_error"] or "",
+        )
+    console.print(table)
+
+
+@app.command("show")
+def show_series(
+    key: Annotated[str, typer.Argument(help="The series' pseudonym, as `dgis series list` prints it.")],
+    home: Home = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one series."""
+    with opened(home, config) as gateway, gateway.reading() as connection:
+        rows = overview.series(connection, gateway.gateway_id, key)
+    if not rows:
+        fail("no such series here (dgis series list)")
+    if as_json:
+        print_json(rows[0])
+        return
+    for name, value in rows[0].items():
+        console.print(f"{name:16} {'' if value is None else value}", markup=False)
+
+
+def wait(
+    timeout: Annotated[float, typer.Option(help="Seconds to wait at most.")] = 600.0,
+    home: Home = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Return when nothing is pending; exit with 1 on time-out, naming what is."""
+    deadline = time.monotonic() + timeout
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with opened(home, config) as gateway, Progress(*columns, console=errors, transient=True) as progress:
+        task = progress.add_task("looking", total=None)
+        while True:
+            left = _pending(gateway)
+            if not any(left.values()):
+                break
+            progress.update(
+                task, description=f"{left['series']} series on their way, {left['unindexed']} to index"
+            )
+            if time.monotonic() > deadline:
+                break
+            time.sleep(_LOOK_SECONDS)
+        with gateway.reading() as connection:
+            waiting = overview.waiting(connection, gateway.gateway_id)
+    if as_json:
+        print_json({"pending": left, "waiting": waiting})
+    if any(left.values()):
+        for row in waiting:
+            why = row["last_error"] or f"{row['step']}, {row['instances']} instances"
+            errors.print(f"series {row['series_key']}: {why}", markup=False, soft_wrap=True)
+        errors.print(f"still pending: {left['series']} series, {left['unindexed']} instances to index")
+        raise typer.Exit(FAILED)
+
+
+def _pending(gateway: Opened) -> dict[str, int]:
+    with gateway.reading() as connection:
+        return overview.pending(connection, gateway.log, gateway.gateway_id)
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "KB", "MB", "GB"):
+        if count < 1000:  # noqa: PLR2004 (the step between decimal units)
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

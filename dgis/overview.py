@@ -1,0 +1,132 @@
+"""The state of the gateway as plain values, free of PHI: for `dgis status` and for scripts."""
+
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+
+from catalog import status as catalog
+from catalog.tables import PHI
+from dgis import accounting
+from dgis.cache import status as cache
+from dgis.cache.log import ReceiveLog
+from dgis.cache.publish_queue import State
+from dgis.publisher.queue import PartState
+from dgis.publisher.tables import publish_part
+from dgis.tables import publish_job
+from replica import status as replica
+from replica.values import CopyState
+
+_MOST_TROUBLES = 20
+
+
+def status(connection: sa.Connection, log: ReceiveLog, gateway_id: str) -> dict[str, Any]:
+    """Return counts of everything that was ever sent here, and what is in the way of what is pending."""
+    return {
+        "catalog": asdict(catalog.status(connection)),
+        "cache": asdict(cache.status(connection, log.files, log.space, gateway_id)),
+        "parts": parts(connection, gateway_id),
+        "copies": copies(connection),
+        "door": accounting.counts(connection, gateway_id),
+        "withheld": withheld(connection),
+        "waiting": waiting(connection, gateway_id),
+    }
+
+
+def parts(connection: sa.Connection, gateway_id: str) -> dict[str, int]:
+    """Count the parts of series by state, and sum what they hold."""
+    row = connection.execute(
+        sa.select(
+            sa.func.count().filter(publish_part.c.state == PartState.WAITING.value).label("waiting"),
+            sa.func.count().filter(publish_part.c.state == PartState.PUBLISHED.value).label("published"),
+            sa.func.coalesce(
+                sa.func.sum(publish_part.c.raw_bytes).filter(
+                    publish_part.c.state == PartState.PUBLISHED.value
+                ),
+                0,
+            ).label("raw_bytes"),
+            sa.func.coalesce(sa.func.sum(publish_part.c.stored_bytes), 0).label("stored_bytes"),
+        ).where(publish_part.c.gateway_id == gateway_id)
+    ).one()
+    return {name: int(value) for name, value in row._asdict().items()}
+
+
+def copies(connection: sa.Connection) -> dict[str, Any]:
+    """Return how the copies on the nodes stand, in numbers and in words."""
+    grid = replica.status(connection)
+    return {
+        "kinds": {str(kind): asdict(each) for kind, each in grid.kinds.items()},
+        "nodes": {
+            node: {str(state): count for state, count in states.items()}
+            for node, states in grid.nodes.items()
+        },
+        "available": grid.copies(CopyState.AVAILABLE),
+        "words": list(grid.words()),
+    }
+
+
+def withheld(connection: sa.Connection) -> dict[str, int]:
+    """Count the instances that are sealed whole, by reason."""
+    reason = PHI.instance.c.withheld_reason
+    rows = connection.execute(
+        sa.select(reason, sa.func.count()).where(reason.is_not(None)).group_by(reason).order_by(reason)
+    )
+    return dict(rows.tuples().all())
+
+
+def waiting(connection: sa.Connection, gateway_id: str) -> list[dict[str, Any]]:
+    """Return the parts and series that are not done, those with troubles first; series by pseudonym."""
+    part = publish_part.c
+    troubled = connection.execute(
+        sa.select(PHI.series.c.series_key, part.step, part.attempts, part.instances, part.last_error)
+        .join(PHI.series, PHI.series.c.id == part.phi_series_id)
+        .where(part.gateway_id == gateway_id, part.state == PartState.WAITING.value)
+        .order_by(part.last_error.is_(None), part.id)
+        .limit(_MOST_TROUBLES)
+    )
+    return [row._asdict() for row in troubled]
+
+
+def pending(connection: sa.Connection, log: ReceiveLog, gateway_id: str) -> dict[str, int]:
+    """Return what is still on its way into the grid; nothing left means all zeros."""
+    unpublished = sa.select(sa.func.count()).where(
+        publish_job.c.gateway_id == gateway_id, publish_job.c.state != State.PUBLISHED.value
+    )
+    return {
+        "unindexed": cache.status(connection, log.files, log.space, gateway_id).unindexed_instances,
+        "series": connection.scalar(unpublished) or 0,
+    }
+
+
+def series(connection: sa.Connection, gateway_id: str, key: str | None = None) -> list[dict[str, Any]]:
+    """Return the state of each series, newest first, by pseudonym; of one where `key` is given."""
+    table, job, part = PHI.series, publish_job.c, publish_part.c
+    of_series = sa.select(
+        part.phi_series_id,
+        sa.func.count().label("parts"),
+        sa.func.count().filter(part.state == PartState.PUBLISHED.value).label("parts_published"),
+        sa.func.sum(part.withheld).label("withheld"),
+        sa.func.max(part.last_error).label("last_error"),
+    ).group_by(part.phi_series_id)
+    counted = of_series.subquery()
+    statement = (
+        sa.select(
+            table.c.series_key.label("series"),
+            table.c.modality,
+            table.c.instance_count.label("instances"),
+            job.state,
+            job.pending_instances.label("pending"),
+            sa.func.coalesce(counted.c.parts, 0).label("parts"),
+            sa.func.coalesce(counted.c.parts_published, 0).label("parts_published"),
+            sa.func.coalesce(counted.c.withheld, 0).label("withheld"),
+            counted.c.last_error,
+            job.last_received_ms,
+        )
+        .join(publish_job, job.phi_series_id == table.c.id)
+        .outerjoin(counted, counted.c.phi_series_id == table.c.id)
+        .where(job.gateway_id == gateway_id)
+        .order_by(job.last_received_ms.desc(), table.c.id)
+    )
+    if key is not None:
+        statement = statement.where(table.c.series_key == key)
+    return [row._asdict() for row in connection.execute(statement)]
