@@ -34,6 +34,7 @@ _REMOVE, _EMPTY, _KEEP, _DUMMY = "X", "Z", "K", "D"
 
 # What the table does not name and nothing knows to be safe goes as far as the IOD lets it go.
 UNLISTED = "X/Z/D"
+_REFERENCES = "X/Z/U*"
 _TYPE_1, _TYPE_2, _TYPE_3 = 1, 2, 3
 
 
@@ -76,7 +77,13 @@ class Actions:
         return self._taken(tag, vr, rule.basic, parent)
 
     def letter(self, tag: int, code: str, parent: int | None) -> str:
-        """Resolve a slashed code to the leftmost action that keeps the object conformant (PS3.15 E.1)."""
+        """Resolve a slashed code to the leftmost action that keeps the object conformant (PS3.15 E.1).
+
+        References to other instances (X/Z/U*) always stay, with new UIDs: whether they may go depends on
+        conditions that no header states, and they hold nothing but UIDs and codes.
+        """
+        if code == _REFERENCES:
+            return "U"
         kind = self._type(tag, parent)
         for choice in code.split("/"):
             if choice == _REMOVE and (kind == _TYPE_3 or code == _REMOVE):
@@ -84,7 +91,7 @@ class Actions:
             if choice == _EMPTY and kind != _TYPE_1:
                 return choice
             if choice not in {_REMOVE, _EMPTY}:
-                return choice.rstrip("*")
+                return choice
         return _DUMMY
 
     def _taken(self, tag: int, vr: str, code: str, parent: int | None) -> Outcome:

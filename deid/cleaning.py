@@ -1,5 +1,6 @@
 from collections.abc import Callable
 
+from deid.icc import plain_profile
 from deid.profile import Option, Profile
 from deid.pseudonyms import Pseudonyms, is_registered
 from deid.subject import Subject
@@ -20,6 +21,8 @@ from deid.values import (
 
 # The places of these values have meanings of their own, so an unknown word leaves its place filled.
 _PLACED = frozenset({0x00080008, 0x00089007})  # ImageType, FrameType
+
+_ICC_PROFILE = 0x00282000
 
 # UIDs that say what kind of thing something is (PS3.6 Annex A, PS3.16 Table 8-1), never which one: SOP
 # classes, transfer syntaxes, coding schemes, context groups.
@@ -74,7 +77,9 @@ class Cleaning:
         size = VALUE_BYTES.get(vr)
         if size is not None:
             whole = len(raw) % size == 0 and count_fits(tag, len(raw) // size)
-            return raw if whole and not looks_like_text(raw) else None
+            return raw if whole and not looks_like_text(vr, raw) else None
+        if tag == _ICC_PROFILE:
+            return plain_profile(raw)
         return raw if tag in self._bulk else None
 
     def uids(self, tag: int, raw: bytes) -> bytes:

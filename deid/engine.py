@@ -31,7 +31,6 @@ MAX_INFLATED_BYTES = 1 << 30
 # Series in flight at once; beyond that the longest unused subject and what it remembers are let go.
 _MOST_SUBJECTS = 16
 
-_CHARACTER_SET = 0x00080005
 _PATIENT_NAME, _PATIENT_ID = 0x00100010, 0x00100020
 _EXTENDED_OFFSETS, _EXTENDED_LENGTHS = 0x7FE00001, 0x7FE00002
 _BEHIND_ALL_TAGS = 1 << 32
@@ -153,7 +152,6 @@ class Deidentifier:
     def _walked(self, header: Header, parts: Split, edits: Mapping[int, PayloadEdit]) -> _Walked:
         worker = self._worker(self._subject(header))
         done = worker.walker.dataset(header.buffer, header.elements, header.encoding, None, 0)
-        done.pop(_CHARACTER_SET, None)  # all text that is left is ASCII
         done.update(_identity(worker.subject.patient))
         done.update(self._flags)
         if not edits:

@@ -25,7 +25,9 @@ _ZONE = re.compile(r"[+-](?:0[0-9]|1[0-4])[0-5][0-9]", re.ASCII)
 _AGE = re.compile(r"([0-9]{3})([DWMY])", re.ASCII)
 _OLDEST_YEARS = 90  # HIPAA Safe Harbor groups all ages of 90 and above
 
-_SUSPICIOUS_BYTES = 8
+_SUSPICIOUS_BYTES, _SUSPICIOUS_LETTERS = 8, 4
+_FLOATS = {"FD": "d", "FL": "f"}
+_LEAST_SIZE, _GREATEST_SIZE = 1e-9, 1e9
 
 # Bytes of one value of a binary VR, and the words a byte order reverses within it (PS3.5 7.3).
 VALUE_BYTES = {"AT": 4, "FD": 8, "FL": 4, "SL": 4, "SS": 2, "SV": 8, "UL": 4, "US": 2, "UV": 8}
@@ -138,7 +140,16 @@ def count_fits(tag: int, count: int) -> bool:
     return most is None or count <= most
 
 
-def looks_like_text(raw: bytes) -> bool:
-    """Whether what should be binary numbers are letters: at least eight bytes, all of them printable."""
+def looks_like_text(vr: str, raw: bytes) -> bool:
+    """Whether what should be binary numbers are words: eight bytes or more, all of them printable.
+
+    Numbers are printable by chance, too (10.6 is `333333%@`), so they also have to be odd as numbers: floats of
+    no sensible size, whole numbers made of several letters and digits.
+    """
     trimmed = raw.rstrip(b"\0 ")
-    return len(trimmed) >= _SUSPICIOUS_BYTES and trimmed.isascii() and trimmed.decode("ascii").isprintable()
+    if len(trimmed) < _SUSPICIOUS_BYTES or not trimmed.isascii() or not trimmed.decode("ascii").isprintable():
+        return False
+    if vr in _FLOATS:
+        sizes = (abs(number) for number in array(_FLOATS[vr], raw))
+        return any(size != 0 and not _LEAST_SIZE < size < _GREATEST_SIZE for size in sizes)
+    return len({letter for letter in trimmed if chr(letter).isalnum()}) >= _SUSPICIOUS_LETTERS

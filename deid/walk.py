@@ -21,8 +21,13 @@ from deid.tables.loader import safe_private
 from deid.values import little_endian
 from deid.vr import agreed_vr, is_private_creator, is_retired, standard_vr
 
-# Curves and overlays (retired, resp. PS3.3 C.9.2): drawings may write a name, so all of their attributes go.
+# Curves and overlays (PS3.3 C.9.2): drawings may write a name, so all of their attributes go.
 _DRAWN_GROUPS = frozenset(range(0x5000, 0x5100, 2)) | frozenset(range(0x6000, 0x6100, 2))
+# What PS3.6 has retired goes, but for the numbers of acquisition, image and radiotherapy groups: old files
+# are science, too.
+_TECHNICAL_GROUPS = frozenset({0x0018, 0x0028, 0x3004, 0x3006, 0x300A, 0x300C})
+_NUMBERS = frozenset({"DS", "IS", "FD", "FL", "SL", "SS", "UL", "US"})
+_CHARACTER_SET = 0x00080005  # all text that is published is ASCII, at every depth
 _FIRST_GROUP = 0x0008  # below: command set, file meta information, directories
 
 # The coded entry (PS3.3 8.8) is judged as a whole.
@@ -30,10 +35,12 @@ _CODE_VALUE, _SCHEME, _MEANING = 0x00080100, 0x00080102, 0x00080104
 _LONG_CODE_VALUE, _URN_CODE_VALUE = 0x00080119, 0x00080120
 _CODE_VALUES = (_CODE_VALUE, _LONG_CODE_VALUE, _URN_CODE_VALUE)
 CODED_TAGS = frozenset({_SCHEME, _MEANING, *_CODE_VALUES})
+_SCHEMES = 0x00080110  # the list of coding schemes (PS3.3 C.12.1.1.7): an entry is nothing without its name
 _OWN_SCHEME = "99DGIS"
 _REMOVED_MEANING = "Removed"
 
 _REMOVED = "X"
+_NOTHING = Done(b"")
 
 
 class Walker:
@@ -98,12 +105,14 @@ class Walker:
     ) -> Done:
         tag = element.tag
         group = tag >> 16
-        if group < _FIRST_GROUP or group in _DRAWN_GROUPS or tag & 0xFFFF == 0 or is_retired(tag):
-            return Done(b"", ((tag, _REMOVED),))
         vr = agreed_vr(tag, element.vr, implicit=encoding.implicit, signed=self._subject.signed)
+        if vr is None or group < _FIRST_GROUP or group in _DRAWN_GROUPS or not tag & 0xFFFF:
+            return Done(b"", ((tag, _REMOVED),))
+        if tag == _CHARACTER_SET or (is_retired(tag) and not (group in _TECHNICAL_GROUPS and vr in _NUMBERS)):
+            return Done(b"", ((tag, _REMOVED),))
         if vr == "SQ":
             return self._sequence(buffer, element, encoding, parent, depth)
-        if vr is None or element.length == UNDEFINED:
+        if element.length == UNDEFINED:
             return Done(b"", ((tag, _REMOVED),))
         raw = bytes(buffer[element.value : element.end])
         if encoding is Encoding.EXPLICIT_BE and element.vr != "UN":
@@ -128,9 +137,11 @@ class Walker:
         for item in items(buffer, element, encoding):
             inside = list(elements(buffer, item.encoding, item.start, item.stop))
             kept = self.dataset(buffer, inside, item.encoding, tag, depth + 1)
+            if tag == _SCHEMES and not kept.get(_SCHEME, _NOTHING).data:
+                continue
             notes.extend(note for done in kept.values() for note in done.notes)
             cleaned.append(b"".join(done.data for done in kept.values()))
-        if cleaned and not any(cleaned):
+        if not any(cleaned) and element.value != element.value_end:
             # Nothing is left in it: as good as removed, unless the IOD wants it there.
             if self.actions.letter(tag, "X/Z", parent) == _REMOVED:
                 return Done(b"", (*notes, (tag, _REMOVED)))
@@ -176,9 +187,8 @@ class Walker:
         if not any(texts.values()):
             return {tag: Done(encode.element(tag, _code_vr(tag), b"")) for tag in coded}
         if not value and _MEANING not in coded:
-            # A scheme alone: an entry of the list of coding schemes (PS3.3 C.12.1.1.7).
             named = is_known_scheme(scheme)
-            return {_SCHEME: Done(encode.element(_SCHEME, "SH", scheme.encode("ascii") if named else b""))}
+            return {_SCHEME: Done(encode.element(_SCHEME, "SH", scheme.encode("ascii")) if named else b"")}
         found = known_code(scheme, value)
         if found is not None:
             action = "C"
