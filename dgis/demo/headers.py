@@ -4,7 +4,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import RTPlanStorage
 
-from dgis.demo.kinds import CT, MR, PET, Kind, uid
+from dgis.demo.kinds import Kind, uid
 from dgis.demo.people import Person
 
 _PRIVATE_GROUP = 0x0019
@@ -34,7 +34,7 @@ def place(dataset: Dataset, kind: Kind, number: int, count: int, instance_uid: s
     dataset.InstanceNumber = number
     dataset.ImagePositionPatient = [-half, -half, z]
     dataset.SliceLocation = z
-    if kind is PET:
+    if kind.modality == "PT":
         dataset.ImageIndex, dataset.NumberOfSlices = number, count
 
 
@@ -112,7 +112,7 @@ def _image(dataset: Dataset, kind: Kind) -> None:
     dataset.HighBit = kind.bits_stored - 1
     dataset.PixelRepresentation = int(kind.signed)
     dataset.BurnedInAnnotation = "NO"
-    {CT: _ct, MR: _mr, PET: _pet}[kind](dataset)
+    {"CT": _ct, "MR": _mr, "PT": _pet}[kind.modality](dataset)
 
 
 def _ct(dataset: Dataset) -> None:

@@ -93,6 +93,12 @@ class Client:
                 return number
         raise LookupError(f"no accepted context for {abstract} in {syntax or 'any syntax'}")
 
+    def accepts(self, abstract: str, syntax: str) -> bool:
+        """Whether instances of this class can be sent in this transfer syntax."""
+        return any(
+            self.proposed[number][0] == abstract and took == syntax for number, took in self.accepted.items()
+        )
+
     def echo(self) -> int:
         answer = self._ask(self.context(VERIFICATION), C_ECHO, VERIFICATION)
         return answer.command["Status"]

@@ -1,6 +1,7 @@
 """Everything of the corpus through one gateway: sent, published, then only two nodes and no cache left."""
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -39,25 +40,32 @@ def send(tap: Tap, paths: Sequence[Path], associations: int, folder: Path) -> No
             sender.start()
         for sender in senders:
             sender.join()
-    crossed = {(sent.sop_instance_uid, sent.transfer_syntax) for sent in tap.journal}
-    left = [
-        file
-        for file in map(files.read, paths)
-        if file and (file.sop_instance_uid, file.transfer_syntax) not in crossed
-    ]
+    left = _not_sent(tap.journal, [file for file in map(files.read, paths) if file])
     send_as_they_are(tap.address, left)
 
 
+def _not_sent(journal: Sequence[Sent], storable: Sequence[File]) -> list[File]:
+    """What dcmtk left out; it sends uncompressed data in the syntax of its choice, so UIDs are counted."""
+    crossed = Counter(sent.sop_instance_uid for sent in journal)
+    as_stored = {(sent.sop_instance_uid, sent.transfer_syntax) for sent in journal}
+    wanted = Counter(file.sop_instance_uid for file in storable)
+    return [
+        file
+        for file in storable
+        if crossed[file.sop_instance_uid] < wanted[file.sop_instance_uid]
+        and (file.sop_instance_uid, file.transfer_syntax) not in as_stored
+    ]
+
+
 def send_as_they_are(address: tuple[str, int], left: Sequence[File]) -> None:
-    """Send data sets byte for byte, each in its own transfer syntax."""
+    """Send data sets byte for byte in their own transfer syntax; what is not accepted does not cross."""
     for contexts in batches((file.sop_class_uid, file.transfer_syntax) for file in left):
         offered = {(abstract, syntaxes[0]) for abstract, syntaxes in contexts}
         with Client(address, HOSPITAL, contexts) as client:
             for file in left:
-                if (file.sop_class_uid, file.transfer_syntax) in offered:
-                    client.store(
-                        file.sop_class_uid, file.sop_instance_uid, file.transfer_syntax, file.dataset
-                    )
+                pair = (file.sop_class_uid, file.transfer_syntax)
+                if pair in offered and client.accepts(*pair):
+                    client.store(pair[0], file.sop_instance_uid, pair[1], file.dataset)
 
 
 @dataclass

@@ -20,9 +20,10 @@ from tests.tools.fetching import HOSPITAL, RESEARCH, find, get, whole
 
 QUICK = {"DGIS__PUBLISH__LEASE_SECONDS": "2"}
 _SMALL = replace(kinds.PET, scanner=replace(anatomy.PET, rows=32))
-_PAIRS = [(_SMALL.sop_class_uid, wire.EXPLICIT)]
+_LARGE = replace(kinds.MR, scanner=replace(anatomy.MR, rows=768))  # more than the receive log writes at once
+_PLAN = ((_SMALL, 5), (_LARGE, 2))  # of each of three patients
+_PAIRS = [(kind.sop_class_uid, wire.EXPLICIT) for kind, _ in _PLAN]
 _SENDERS = 5
-_IMAGES = 5  # of each of three series
 _REACHED_SECONDS = 30
 _DRAINED_SECONDS = 60
 
@@ -80,8 +81,12 @@ def crash(gateway: Gateway, point: str, count: int, seed: int) -> Outcome:
 
 
 def _load(seed: int) -> list[Instance]:
-    series = [phantoms.series(_SMALL, person, _IMAGES, seed) for person in PEOPLE]
-    return [instance for images in zip(*series, strict=True) for instance in images]
+    return [
+        instance
+        for kind, count in _PLAN
+        for images in zip(*(phantoms.series(kind, person, count, seed) for person in PEOPLE), strict=True)
+        for instance in images
+    ]
 
 
 def _store(gateway: Gateway, journal: Journal, instances: Sequence[Instance]) -> None:
@@ -96,7 +101,7 @@ def _store(gateway: Gateway, journal: Journal, instances: Sequence[Instance]) ->
 
 
 def _send(gateway: Gateway, journal: Journal, share: Sequence[Instance]) -> None:
-    contexts = [(_SMALL.sop_class_uid, [wire.EXPLICIT])]
+    contexts = [(abstract, [syntax]) for abstract, syntax in _PAIRS]
     with (
         suppress(OSError, RejectedError, LookupError),  # a killed gateway answers nobody
         Client(gateway.address, HOSPITAL, contexts) as client,

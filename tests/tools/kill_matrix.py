@@ -6,7 +6,7 @@ import sys
 from tests.gateway import Gateway
 from tests.tools.crash import QUICK, Outcome, crash
 
-# Each failpoint with how often it is certainly passed while fifteen images of three series come over five
+# Each failpoint with how often it is certainly passed while the images of six series come over five
 # associations: rounds after one another kill at the first, the second, ... passage.
 POINTS = {
     "cache.segment_made": 1,
