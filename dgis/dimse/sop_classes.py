@@ -56,8 +56,13 @@ _QUERY_NAMES = {
     "StudyRootQueryRetrieveInformationModelGet": Service(Operation.GET, Root.STUDY),
 }
 _STORE = Service(Operation.STORE)
-# Retired storage classes of images and plans that stand elsewhere in PS3.6 table A-1.
-_RETIRED_STORAGE = ("1.2.840.10008.5.1.1.29", "1.2.840.10008.5.1.1.30", "1.2.840.10008.5.1.4.34.1")
+# Retired storage classes that stand elsewhere in PS3.6 table A-1; their objects have a patient and a study.
+_RETIRED_STORAGE = (
+    "1.2.840.10008.5.1.1.27",  # Stored Print
+    "1.2.840.10008.5.1.1.29",  # Hardcopy Grayscale Image
+    "1.2.840.10008.5.1.1.30",  # Hardcopy Color Image
+    "1.2.840.10008.5.1.4.34.1",  # RT Beams Delivery Instruction, trial
+)
 SERVICES: dict[str, Service] = {
     **{uid: Service(Operation.VERIFY) for uid in _VERIFICATION_CLASSES.values()},
     **{_QR_CLASSES[name]: service for name, service in _QUERY_NAMES.items()},

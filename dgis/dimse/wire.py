@@ -55,7 +55,13 @@ class Wire:
         self._window_bytes = 0
         self._minimum_bytes_per_second = limits.minimum_bytes_per_second
         self._encrypted = isinstance(sock, ssl.SSLSocket)
-        times = (limits.artim_seconds, limits.idle_seconds, limits.window_seconds, limits.send_seconds)
+        times = (
+            limits.artim_seconds,
+            limits.idle_seconds,
+            limits.response_seconds,
+            limits.send_seconds,
+            limits.window_seconds,
+        )
         sock.settimeout(None)
         self.set_tick(min(_TICK_SECONDS, *times))
         with contextlib.suppress(OSError):  # a peer that is gone already shows at the first read

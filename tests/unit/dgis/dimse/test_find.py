@@ -26,9 +26,7 @@ def identifier(level: str = "STUDY", **keys: object) -> Dataset:
     made = Dataset()
     made.QueryRetrieveLevel = level
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # values that break the rules are a subject here
+        warnings.simplefilter("ignore")  # values that break the rules are a subject here
         for keyword, value in keys.items():
             setattr(made, keyword, value)
     return made
