@@ -55,7 +55,7 @@ class Retried(Through):
         self._retrying: Final = Retrying(
             retry=retry_if_exception(is_worth_retrying),
             stop=stop_after_attempt(backoff.attempts) | stop_after_delay(backoff.most_seconds),
-            wait=wait_exponential_jitter(initial=backoff.first_seconds, jitter=backoff.first_seconds),
+            wait=wait_exponential_jitter(multiplier=backoff.first_seconds, jitter=backoff.first_seconds),
             before_sleep=self._say,
             reraise=True,
             sleep=sleep,

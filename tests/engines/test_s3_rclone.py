@@ -75,6 +75,13 @@ def test_the_server_compares_what_arrives_with_content_md5(whole):
     assert [stat.name for stat in whole.list("damaged")] == []
 
 
+def test_forgotten_uploads_are_removed_by_age(whole):
+    whole._client.create_multipart_upload(Bucket="grid", Key="p/forgotten")
+    assert whole.clean_leftovers(3600) == 0
+    assert whole.clean_leftovers(-3600) == 1
+    assert whole.clean_leftovers(-3600) == 0
+
+
 @pytest.mark.parametrize(("access", "secret"), [(_ACCESS, "wrong"), ("nobody", _SECRET)])
 def test_wrong_credentials_are_refused_without_being_told(endpoint, access, secret):
     node = a_node(endpoint, access=access, secret=secret)
