@@ -19,6 +19,8 @@ from deid.seal.values import Sealable, SealNames
 from deid.splice.build import literals_of
 
 _HEADER_LEVEL = 9
+# Six times slower, 5 % smaller: worth it only where headers outweigh pixels (private-heavy MR).
+_HEAVY_HEADER_LEVEL = 15
 _IMAGE_LEVEL = 3
 
 
@@ -80,7 +82,9 @@ class _Writing:
         self._cipher = Cipher(key, names)
         self._listed: list[Row] = []
         self._size = self.front_bytes
-        self._zstd = {level: zstandard.ZstdCompressor(level=level) for level in (_IMAGE_LEVEL, _HEADER_LEVEL)}
+        self._header_level = _HEAVY_HEADER_LEVEL if _headers_outweigh_pixels(instances) else _HEADER_LEVEL
+        levels = (_IMAGE_LEVEL, _HEADER_LEVEL, _HEAVY_HEADER_LEVEL)
+        self._zstd = {level: zstandard.ZstdCompressor(level=level) for level in levels}
 
     @property
     def front_bytes(self) -> int:
@@ -124,7 +128,7 @@ class _Writing:
         ]
         literals = (buffer for planned in block if not planned.piece for buffer in _literals(planned))
         raw = encode_block(entries, literals)
-        return self._listed_segment(Kind.BLOCK, raw, _HEADER_LEVEL, first, len(block))
+        return self._listed_segment(Kind.BLOCK, raw, self._header_level, first, len(block))
 
     def _pieces(self, planned: Planned, index: int) -> Iterator[bytes]:
         if planned.pieces:
@@ -148,6 +152,12 @@ class _Writing:
             self._size += stored
             zeros = bytes(stored - OVERHEAD_BYTES)
             yield self._cipher.seal(self._binding, Place(Kind.PADDING, number, listed), zeros)
+
+
+def _headers_outweigh_pixels(instances: Sequence[Sealable]) -> bool:
+    spliced = [each for each in instances if not each.program.whole]
+    literals = sum(each.program.literal_bytes for each in spliced)
+    return 2 * literals > sum(len(each.original) for each in spliced)
 
 
 def _literals(planned: Planned) -> Iterator[Buffer]:

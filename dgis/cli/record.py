@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress
+from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.table import Table
 
 from dgis.cli.common import FAILED, AsJson, console, errors, failures_in_words, print_json
+from dgis.savings import Saving, measure
 from storage_nodes.record.errors import RecordError
 from storage_nodes.record.reader import RecordReader
 from storage_nodes.record.sources import FileSource
@@ -67,6 +69,7 @@ def unpack(
 
 
 _READ_AHEAD_BYTES = 4 << 20
+_PERCENTS = ("saved_percent", "zip_saved_percent")
 
 
 def _values(summary: RecordSummary) -> dict[str, Any]:
@@ -82,3 +85,31 @@ def _print(values: dict[str, Any], *, as_json: bool) -> None:
         return
     for name, value in values.items():
         console.print(f"{name.replace('_', ' '):22} {value}", markup=False)
+
+
+@app.command()
+def savings(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Series, a folder each.")],
+    part_bytes: Annotated[int, typer.Option(help="Raw bytes of a part at most.")] = 64 << 20,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what record and sealed companion save of DICOM files, beside a ZIP of them; writes nothing."""
+    rows: list[Saving] = []
+    columns = (SpinnerColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=errors, transient=True) as progress:
+        task = progress.add_task("packing", total=None)
+        for saving in measure(folder, part_bytes):
+            rows.append(saving)
+            progress.update(task, description=f"packed {saving.name}")
+    if as_json:
+        measured = {"saved_percent", "zip_saved_percent"}
+        print_json(
+            [{**asdict(row), **{name: getattr(row, name) for name in sorted(measured)}} for row in rows]
+        )
+        return
+    table = Table("series", "instances", "sealed whole", "files", "record", "companion", "saved %", "zip %")
+    for row in rows:
+        sizes = (row.file_bytes, row.record_bytes, row.companion_bytes)
+        percents = (f"{row.saved_percent:.2f}", f"{row.zip_saved_percent:.2f}")
+        table.add_row(row.name, str(row.instances), str(row.sealed_whole), *map(str, sizes), *percents)
+    console.print(table)
