@@ -41,6 +41,9 @@ format: $(STAMP)   ## put the code into its canonical form
 demo: $(STAMP)     ## the whole story on synthetic phantoms, about a minute
 	@$(BIN)/dgis demo
 
+savings: $(STAMP)  ## what record and companion save: make savings FOLDER=series
+	@$(BIN)/dgis record savings $(FOLDER)
+
 engines:           ## install what some tests talk to (Debian, root): dcmtk, PostgreSQL, strace
 	@deploy/engines.sh
 
