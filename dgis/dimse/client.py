@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from dgis.dimse.association import Association, Message
 from dgis.dimse.commands import Command, Field, response_to
@@ -145,7 +145,7 @@ class Client:
 
     def _send(self, context: AgreedContext, command: Command, data: Iterable[Buffer] | None) -> None:
         self._last_message_id = next(self._message_ids)
-        sent = replace(command, sop_class=context.abstract_syntax, message_id=self._last_message_id)
+        sent = command._replace(sop_class=context.abstract_syntax, message_id=self._last_message_id)
         self.association.send(context.context_id, sent, data)
 
     def _answer(self, message: Message) -> Answer:

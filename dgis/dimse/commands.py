@@ -1,7 +1,6 @@
 """DIMSE command sets: implicit VR little endian elements of group 0000, PS3.7 section 9.3, annex E."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
 from typing import Any, NamedTuple
@@ -10,7 +9,7 @@ from dgis.dimse.status import COMMENT_CHARACTERS
 
 _ELEMENT = Struct("<HHI")
 _U16 = Struct("<H")
-_U32 = Struct("<I")
+_GROUP_LENGTH = Struct("<HHII")
 _NO_DATA_SET = 0x0101  # Command Data Set Type, PS3.7 E.1: any other value means a data set follows
 _DATA_SET = 0x0001
 RESPONSE = 0x8000
@@ -40,9 +39,11 @@ class Field(IntEnum):
     N_ACTION_RSP = 0x8130
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One command set; a field that the message does not have is None. UIDs are text as sent, padding off."""
+class Command(NamedTuple):
+    """One command set; a field that the message does not have is None. UIDs are text as sent, padding off.
+
+    A tuple, because two of them are made for every image.
+    """
 
     field: int
     sop_class: str | None = None
@@ -68,7 +69,7 @@ class Command:
 
 
 class _Form(NamedTuple):
-    """How one value representation is read and written."""
+    """How one value representation is read and written (PS3.5 6.2)."""
 
     decode: Callable[[bytes], Any]
     encode: Callable[[Any], bytes]
@@ -93,17 +94,15 @@ def _encode_tags(tags: tuple[int, ...]) -> bytes:
     return b"".join(_U16.pack(tag >> 16) + _U16.pack(tag & 0xFFFF) for tag in tags)
 
 
-def _padded(value: bytes, pad: bytes) -> bytes:
+def _padded(text: str, pad: bytes) -> bytes:
+    value = text.encode("ascii", "replace")
     return value + pad if len(value) % 2 else value
 
 
 _US = _Form(_decode_short, _U16.pack)
-_UI = _Form(_decode_text, lambda uid: _padded(uid.encode("ascii", "replace"), b"\0"))
-_AE = _Form(_decode_text, lambda title: _padded(title.encode("ascii", "replace"), b" "))
-_LO = _Form(
-    _decode_text,
-    lambda words: _padded(words[:COMMENT_CHARACTERS].encode("ascii", "replace"), b" "),
-)
+_UI = _Form(_decode_text, lambda uid: _padded(uid, b"\0"))
+_AE = _Form(_decode_text, lambda title: _padded(title, b" "))
+_LO = _Form(_decode_text, lambda words: _padded(words[:COMMENT_CHARACTERS], b" "))
 _AT = _Form(_decode_tags, _encode_tags)
 _DATA_SET_TYPE = _Form(
     lambda value: _decode_short(value) != _NO_DATA_SET,
@@ -135,20 +134,22 @@ ELEMENTS: tuple[tuple[int, str, _Form], ...] = (
     (0x1031, "originator_message_id", _US),
 )
 _BY_ELEMENT = {element: (name, form.decode) for element, name, form in ELEMENTS}
-_ENCODERS = tuple((element, name, form.encode) for element, name, form in ELEMENTS)
+_ENCODERS = tuple((Command._fields.index(name), element, form.encode) for element, name, form in ELEMENTS)
 
 
 def encode_command(command: Command) -> bytes:
     """Return the command set with its group length in front."""
-    parts = []
-    for element, name, encode in _ENCODERS:
-        value = getattr(command, name)
+    parts = [b""]
+    size = 0
+    for place, element, encode in _ENCODERS:
+        value = command[place]
         if value is not None:
             raw = encode(value)
-            parts.append(_ELEMENT.pack(0, element, len(raw)))
-            parts.append(raw)
-    body = b"".join(parts)
-    return _ELEMENT.pack(0, 0, 4) + _U32.pack(len(body)) + body
+            length = len(raw)
+            size += _ELEMENT.size + length
+            parts += (_ELEMENT.pack(0, element, length), raw)
+    parts[0] = _GROUP_LENGTH.pack(0, 0, 4, size)
+    return b"".join(parts)
 
 
 def decode_command(data: bytes | bytearray | memoryview) -> Command:
@@ -157,20 +158,21 @@ def decode_command(data: bytes | bytearray | memoryview) -> Command:
     Raises:
         MalformedCommandError: lengths that do not fit, another group, no Command Field or Data Set Type.
     """
+    raw = bytes(data)
     found: dict[str, Any] = {}
-    offset, end = 0, len(data)
+    offset, end = 0, len(raw)
     while offset < end:
         if end - offset < _ELEMENT.size:
             raise MalformedCommandError(f"{end - offset} stray bytes")
-        group, element, length = _ELEMENT.unpack_from(data, offset)
+        group, element, length = _ELEMENT.unpack_from(raw, offset)
         offset += _ELEMENT.size
-        if group != 0 or length > end - offset:
+        stop = offset + length
+        if group or stop > end:
             raise MalformedCommandError(f"element ({group:04X},{element:04X}) of {length} bytes")
-        known = _BY_ELEMENT.get(element)
-        if known is not None and length:
-            name, decode = known
-            found[name] = decode(bytes(data[offset : offset + length]))
-        offset += length
+        if length and element in _BY_ELEMENT:
+            name, decode = _BY_ELEMENT[element]
+            found[name] = decode(raw[offset:stop])
+        offset = stop
     if "field" not in found or "has_data_set" not in found:
         raise MalformedCommandError("no Command Field or no Command Data Set Type")
     return Command(**found)

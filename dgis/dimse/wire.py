@@ -14,6 +14,7 @@ from dgis.dimse.pdu import HEADER
 _TICK_SECONDS = 5.0  # how often a silent wait looks at its limits, at most
 _BUFFER_BYTES = 16_384  # before an association is agreed; most A-ASSOCIATE-RQ fit
 _GATHER_PARTS = 512  # half of Linux's IOV_MAX
+_SMALL_BYTES = 4096  # copying so little costs less than a gather
 _TIMEVAL = Struct("@ll")  # struct timeval of the platform
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 
@@ -242,6 +243,8 @@ class Wire:
 
     def _send_group(self, parts: Sequence[bytes | bytearray | memoryview]) -> None:
         total = sum(map(len, parts))
+        if total <= _SMALL_BYTES:
+            parts = [b"".join(parts)]
         began = progress = monotonic()
         sent = 0
         while sent < total:
