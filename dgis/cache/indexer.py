@@ -31,6 +31,7 @@ BATCH = 256
 _GATHER_SECONDS = 0.005  # what arrives within it after a quiet time shares one transaction
 _STREAM_SECONDS = 0.1  # between transactions while images stream in: each costs the receiving threads time
 _IDLE_SECONDS = 1.0
+_SWEEP_SECONDS = 0.05
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 _RACES = 3  # lost against another gateway before an instance is set aside
@@ -50,6 +51,7 @@ class Indexer:
         self._owner = owner
         self._reclaimer = Reclaimer(log.files, engine, owner.gateway_id)
         self._recovered = False
+        self._to_sweep: list[str] = []
         self._batch: list[Found] = []  # taken and not yet committed: kept over a dead database
         self._sent: dict[str, Counter[int]] = {}  # by association: instances added, by series
         self._thread: threading.Thread | None = None
@@ -68,6 +70,8 @@ class Indexer:
         if self._batch:
             self._index(self._batch)
             self._batch = []
+        else:
+            self._sweep_on()
         self._note_releases()
         return count
 
@@ -89,7 +93,7 @@ class Indexer:
         while True:
             stopping = self._stop.is_set()
             try:
-                more = self.run_once() == BATCH
+                more = self.run_once() == BATCH or (bool(self._to_sweep) and not stopping)
                 pause = 0.0
             except Exception as error:  # noqa: BLE001 (whatever the database or the catalog throws: receiving goes on)
                 more = False
@@ -114,8 +118,14 @@ class Indexer:
             tails = reconcile(connection, self._gateway_id, self._log.files, self._log.backlog.follows)
         self._log.backlog.recover(tails)
         self._recovered = True
+        self._to_sweep = self._reclaimer.indexed_segments()
         _log.info("cache_recovered", unindexed_segments=len(tails))
-        self._reclaimer.sweep()
+
+    def _sweep_on(self) -> None:
+        """Free what a crash left, a little at a time: instances that arrive are not to wait for it."""
+        until = time.monotonic() + _SWEEP_SECONDS
+        while self._to_sweep and time.monotonic() < until:
+            self._reclaimer.sweep_segment(self._to_sweep.pop())
 
     def _index(self, batch: Sequence[Found]) -> None:
         """Index a batch in one transaction; where one instance spoils it, each in its own."""

@@ -24,6 +24,15 @@ _ENTRY = struct.Struct(
 )  # magic, epoch, sequence, position, length, meta length, sha, meta crc, 0
 _CRC = struct.Struct("<I")
 _META_FIELDS = tuple(field.name for field in fields(StoreMeta))
+_EMPTY_META = {
+    "sop_class_uid": "",
+    "sop_instance_uid": "",
+    "transfer_syntax": "",
+    "calling_ae": "",
+    "called_ae": "",
+    "peer_address": "",
+    "received_ms": 0,
+}
 _JSON = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 
 
@@ -146,16 +155,7 @@ def pack_meta(meta: StoreMeta, association: str | None = None) -> bytes:
 
 
 def unpack_meta(packed: bytes) -> StoreMeta:
-    """Return the meta; fields a newer version added are passed over."""
+    """Return the meta; fields a newer version added are passed over, missing ones are empty."""
     read = json.loads(packed)
     named = {name: read[name] for name in _META_FIELDS if name in read}
-    for name in (
-        "sop_class_uid",
-        "sop_instance_uid",
-        "transfer_syntax",
-        "calling_ae",
-        "called_ae",
-        "peer_address",
-    ):
-        named.setdefault(name, "")
-    return StoreMeta(**named)
+    return StoreMeta(**{**_EMPTY_META, **named})

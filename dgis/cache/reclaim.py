@@ -87,13 +87,25 @@ class Reclaimer:
 
     def sweep(self) -> None:
         """Free whatever has no row, after a crash or a restored database; unindexed tails are not touched."""
+        for segment_id in self.indexed_segments():
+            self.sweep_segment(segment_id)
+
+    def indexed_segments(self) -> list[str]:
+        """Return the segments a sweep looks at."""
+        mine = cache_segment.c.gateway_id == self._gateway_id
         with self._engine.connect() as connection:
-            marks = self._marks(connection)
-            live = _live_bytes(connection, self._gateway_id)
-        for segment_id, indexed_to in marks.items():
-            spare = self._files.allocated_bytes(segment_id) - live.get(segment_id, 0)
-            if spare >= _SLACK_BYTES or segment_id not in live:
-                self._sweep_segment(segment_id, indexed_to)
+            query = sa.select(cache_segment.c.id).where(mine).order_by(cache_segment.c.id)
+            return list(connection.scalars(query))
+
+    def sweep_segment(self, segment_id: str) -> None:
+        """Free what of one segment has no row; segments without much of it are passed over."""
+        of_id = cache_segment.c.id == segment_id
+        with self._engine.connect() as connection:
+            indexed_to = connection.scalar(sa.select(cache_segment.c.indexed_to).where(of_id))
+            used = _extents(connection, segment_id)
+        spare = self._files.allocated_bytes(segment_id) - sum(end - start for start, end in used)
+        if indexed_to is not None and (spare >= _SLACK_BYTES or not used):
+            self._sweep_segment(segment_id, indexed_to)
 
     def _sweep_segment(self, segment_id: str, indexed_to: int) -> None:
         with Claims(self._files) as claims:
@@ -136,20 +148,6 @@ class Reclaimer:
             self.can_punch = False
             _log.warning("cache_holes_unsupported")
         failpoints.hit("cache.extent_freed")
-
-    def _marks(self, connection: sa.Connection) -> dict[str, int]:
-        mine = cache_segment.c.gateway_id == self._gateway_id
-        query = sa.select(cache_segment.c.id, cache_segment.c.indexed_to).where(mine)
-        return {row.id: int(row.indexed_to) for row in connection.execute(query)}
-
-
-def _live_bytes(connection: sa.Connection, gateway_id: str) -> dict[str, int]:
-    live: dict[str, int] = defaultdict(int)
-    for table in (cache_instance, cache_conflict):
-        query = sa.select(table.c.segment_id, sa.func.sum(table.c.span)).group_by(table.c.segment_id)
-        for segment_id, span in connection.execute(query.where(table.c.gateway_id == gateway_id)):
-            live[segment_id] += int(span)
-    return live
 
 
 def _extents(connection: sa.Connection, segment_id: str) -> list[tuple[int, int]]:

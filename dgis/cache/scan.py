@@ -21,15 +21,7 @@ from dgis.cache.values import Location, StoreMeta
 _HEAD_BYTES = 2048  # fixed header and a usual meta in one read
 _STRIDE_BYTES = 1 << 20
 
-_NOTHING_KNOWN = StoreMeta(
-    sop_class_uid="",
-    sop_instance_uid="",
-    transfer_syntax="",
-    calling_ae="",
-    called_ae="",
-    peer_address="",
-    received_ms=0,
-)
+_NOTHING_KNOWN = unpack_meta(b"{}")
 
 
 class Condition(Enum):

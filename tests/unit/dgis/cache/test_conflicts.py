@@ -78,7 +78,7 @@ def test_other_bytes_can_be_kept_when_the_first_are_evicted(disputed):
 def test_an_unreadable_instance_may_be_tried_again(house):
     house.store(b"GARBAGE! 1", uid="1.1")
     house.drain()
-    assert keep(house, Choice.OTHER) == NotKept("the catalog does not take the bytes as an instance")
+    assert keep(house, Choice.OTHER) == NotKept("no data set")
     (one,) = listed(house)
     assert one.kind is Kind.UNREADABLE
     assert house.rows(known) == []
