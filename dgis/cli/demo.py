@@ -10,8 +10,6 @@ from rich.console import Console
 
 from dgis import logs
 from dgis.cli.common import FAILED, AsJson, fail, print_json
-from dgis.demo.gateway import DemoError
-from dgis.demo.story import run_demo
 
 _DemoHome = Annotated[
     Path | None,
@@ -26,6 +24,10 @@ def demo(home: _DemoHome = None, as_json: AsJson = False) -> None:
 
     With --home the demo's data is kept there to look at; the folder must be empty or an earlier demo's.
     """
+    # No other command needs what the demo's clients and phantoms load.
+    from dgis.demo.gateway import DemoError  # noqa: PLC0415
+    from dgis.demo.story import run_demo  # noqa: PLC0415
+
     logs.silence_libraries()
     told = Console(highlight=False, file=sys.stderr if as_json else sys.stdout)
     try:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from dgis.demo import anatomy, kinds, phantoms
 from dgis.demo.people import PEOPLE
@@ -116,7 +117,7 @@ def _died(gateway: Gateway, processes: set[int], journal: Journal) -> bool:
     """Wait until one of the processes is gone, or everything was published without it."""
 
     def over() -> str | None:
-        if not processes <= set(gateway.pids()):
+        if not all(Path(f"/proc/{pid}").exists() for pid in processes):
             return "died"
         return "published" if not journal.missing() and _all_published(gateway, journal) else None
 
