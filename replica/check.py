@@ -10,7 +10,7 @@ from replica.context import Replicas
 from replica.examine import Finding, examine
 from replica.leases import claim, pause_ms, release, still_mine
 from replica.rows import Entry, note_failure, read_entry, set_state, set_verified
-from replica.tables import replica_copy, replica_object
+from replica.tables import in_state, replica_copy, replica_object
 from replica.values import CopyState
 
 _log = structlog.get_logger(__name__)
@@ -56,10 +56,10 @@ def run_once(replicas: Replicas, limit: int = 10, verified_before_ms: int | None
 
 def _is_due(now_ms: int, verified_before_ms: int | None) -> tuple[sa.ColumnElement[bool], ...]:
     """Return the reasons to look at a copy, the most urgent first; each is served by an index of its own."""
-    suspicious = (_copy.state == CopyState.SUSPICIOUS) & (_copy.due_ms <= now_ms)
+    suspicious = in_state(CopyState.SUSPICIOUS) & (_copy.due_ms <= now_ms)
     if verified_before_ms is None:
         return (suspicious,)
-    aged = (_copy.state == CopyState.AVAILABLE) & (_copy.verified_ms < verified_before_ms)
+    aged = in_state(CopyState.AVAILABLE) & (_copy.verified_ms < verified_before_ms)
     return suspicious, aged & (_copy.due_ms <= now_ms)
 
 

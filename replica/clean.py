@@ -10,7 +10,7 @@ from replica.context import Replicas
 from replica.fleet import Fleet
 from replica.leases import claim, pause_ms, release, still_mine
 from replica.rows import Entry, drop_copy, note_failure, read_entry, set_state
-from replica.tables import replica_copy, replica_object
+from replica.tables import in_state, replica_copy, replica_object
 from replica.values import CopyState
 from storage_nodes.addresses import Kind
 from storage_nodes.errors import NodeError
@@ -78,15 +78,15 @@ def clean_leftovers(fleet: Fleet, older_than_seconds: float = 24 * 3600) -> int:
 
 def _doom(replicas: Replicas, limit: int, intent_grace_ms: int, superseded_grace_ms: int) -> None:
     now_ms = replicas.clock_ms()
-    unwanted = _object.removing_ms.is_(None) & sa.or_(
-        _object.committed_ms.is_(None) & (_object.intended_ms < now_ms - intent_grace_ms),
-        _object.superseded_ms < now_ms - superseded_grace_ms,
-    )
-    some = sa.select(_object.id).where(unwanted).limit(limit)
-    with replicas.engine.begin() as connection:
-        connection.execute(
-            sa.update(replica_object).where(_object.id.in_(some), unwanted).values(removing_ms=now_ms)
-        )
+    old_intent = _object.committed_ms.is_(None) & (_object.intended_ms < now_ms - intent_grace_ms)
+    superseded = _object.superseded_ms < now_ms - superseded_grace_ms
+    for unwanted in (old_intent, superseded):
+        still = unwanted & _object.removing_ms.is_(None)
+        some = sa.select(_object.id).where(still).limit(limit)
+        with replicas.engine.begin() as connection:
+            connection.execute(
+                sa.update(replica_object).where(_object.id.in_(some), still).values(removing_ms=now_ms)
+            )
 
 
 def _claim_next(replicas: Replicas) -> int | None:
@@ -100,7 +100,7 @@ def _claim_next(replicas: Replicas) -> int | None:
         sa.select(_object.id)
         .join(replica_copy, _copy.object_id == _object.id)
         .where(
-            _copy.state == CopyState.OBSOLETE,
+            in_state(CopyState.OBSOLETE),
             _copy.due_ms <= now_ms,
             _object.committed_ms.is_not(None),
             _object.superseded_ms.is_(None),

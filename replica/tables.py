@@ -83,6 +83,18 @@ replica_copy = sa.Table(
 )
 
 _copy = replica_copy.c
+_AVAILABLE = sa.literal_column(f"'{CopyState.AVAILABLE.value}'", sa.Text)
 sa.Index("ix_replica_copy_node_state", _copy.node, _copy.state)
-_partial("ix_replica_copy_unsettled", _copy.state != CopyState.AVAILABLE, _copy.state, _copy.due_ms)
-_partial("ix_replica_copy_verified", _copy.state == CopyState.AVAILABLE, _copy.verified_ms)
+_partial("ix_replica_copy_unsettled", _copy.state != _AVAILABLE, _copy.state, _copy.due_ms)
+_partial("ix_replica_copy_verified", _copy.state == _AVAILABLE, _copy.verified_ms)
+
+
+def in_state(state: CopyState) -> sa.ColumnElement[bool]:
+    """Return the condition that a copy is in a state, in the words of the partial indexes above.
+
+    Literals, not parameters: a database chooses a partial index by what the statement says, not by what it is
+    given. Few copies are anything but AVAILABLE, and workers look for those.
+    """
+    if state is CopyState.AVAILABLE:
+        return _copy.state == _AVAILABLE
+    return (_copy.state == state) & (_copy.state != _AVAILABLE)

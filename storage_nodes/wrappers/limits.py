@@ -3,7 +3,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from storage_nodes.body import size_of
 from storage_nodes.errors import NodeUnavailable
@@ -30,6 +30,9 @@ class Limits:
     bytes_per_second: int = 1 << 20
 
 
+_USUAL: Final = Limits()
+
+
 class Limited(Through):
     """A node whose calls end in time, one way or the other, and never crowd.
 
@@ -38,7 +41,7 @@ class Limited(Through):
     limited: they end page by page under the node's own timeouts.
     """
 
-    def __init__(self, inner: Node, limits: Limits = Limits()) -> None:
+    def __init__(self, inner: Node, limits: Limits = _USUAL) -> None:
         super().__init__(inner)
         self._limits = limits
         self._places = threading.BoundedSemaphore(limits.concurrent)

@@ -36,6 +36,9 @@ class Backoff:
     most_seconds: float = 30.0
 
 
+_USUAL: Final = Backoff()
+
+
 def is_worth_retrying(error: BaseException) -> bool:
     """Tell whether the same call on the same node may well succeed a moment later.
 
@@ -49,7 +52,7 @@ class Retried(Through):
     """A node that is asked again when it does not answer; every method of the port may be repeated."""
 
     def __init__(
-        self, inner: Node, backoff: Backoff = Backoff(), sleep: Callable[[float], None] = time.sleep
+        self, inner: Node, backoff: Backoff = _USUAL, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         super().__init__(inner)
         self._retrying: Final = Retrying(

@@ -5,6 +5,7 @@ from storage_nodes.testing.contract import NodeContract
 from storage_nodes.testing.flaky import FlakyNode
 from storage_nodes.testing.memory import MemoryNode
 from storage_nodes.wrappers.counting import Counted
+from storage_nodes.wrappers.usual import guarded
 from storage_nodes.wrappers.verify import Proof, Verified
 
 
@@ -27,4 +28,4 @@ class TestWrapped(NodeContract):
     def node(self, tmp_path):
         node = FolderNode("node-a", "east", tmp_path / "node")
         node.prepare()
-        return Counted(Verified(FlakyNode(node), Proof.READ_BACK))
+        return Counted(Verified(guarded(FlakyNode(node)), Proof.READ_BACK))

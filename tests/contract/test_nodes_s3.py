@@ -1,5 +1,7 @@
 """The contract on S3, on moto: a mock with conditional puts that checks neither keys nor Content-MD5."""
 
+import threading
+
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -26,7 +28,21 @@ def a_node(endpoint, bucket, prefix="", *, conditional_put=False, sizes=PartSize
     )
     node = S3Node("node-s3", "east", location, sizes)
     node._client.create_bucket(Bucket=bucket)
+    if conditional_put:
+        _one_request_at_a_time(node)
     return node
+
+
+def _one_request_at_a_time(node):
+    """The mock looks and then puts, in threads: alone, each of its requests is atomic as a server's is."""
+    session, lock = node._client._endpoint.http_session, threading.Lock()
+    send = session.send
+
+    def alone(request):
+        with lock:
+            return send(request)
+
+    session.send = alone
 
 
 @pytest.fixture(scope="module")
