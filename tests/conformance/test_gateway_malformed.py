@@ -4,6 +4,7 @@ import os
 import socket
 import struct
 import threading
+from collections import Counter
 from dataclasses import dataclass
 
 import pytest
@@ -147,6 +148,14 @@ def test_a_good_client_was_served_all_the_while(survived):
     assert not good.is_alive()
     assert len(good.statuses) > 3
     assert set(good.statuses) == {0}
+
+
+def test_the_status_accounts_for_what_was_turned_away(gateway, survived):
+    _, _, _, journal = survived
+    refused = Counter(f"0x{sent.status:04X}" for sent in journal if sent.status)
+    door = gateway.json("status")["door"]
+    assert refused
+    assert {status: door["store_refused"].get(status) for status in refused} == dict(refused)
 
 
 def test_whatever_was_answered_with_success_comes_back_as_it_was(gateway, survived):
