@@ -23,7 +23,7 @@ REFUSED = 1
 MAX_REQUEST_BYTES = 16 << 20
 _LENGTH = struct.Struct(">I")
 _ANSWER = struct.Struct(">BQ")
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 256 << 10
 
 
 class KeyholderGone(Exception):  # noqa: N818 (a condition of the other side, not an error of this one)
@@ -114,21 +114,24 @@ def receive_answer_head(connection: socket.socket) -> tuple[int, int]:
 
 
 def receive_exactly(connection: socket.socket, length: int) -> Iterator[memoryview]:
-    """Yield `length` bytes in pieces; each piece is valid until the next is asked for.
+    """Yield `length` bytes in pieces, each in memory of its own: a reader may gather several before it sends.
 
     Raises:
         KeyholderGone: the other side went away first.
     """
-    buffer = memoryview(bytearray(min(length, _CHUNK_BYTES)))
     while length:
-        try:
-            count = connection.recv_into(buffer, min(length, len(buffer)))
-        except OSError as error:
-            raise KeyholderGone("the worker does not answer") from error
-        if not count:
-            raise KeyholderGone("the worker went away")
-        length -= count
-        yield buffer[:count]
+        piece = memoryview(bytearray(min(length, _CHUNK_BYTES)))
+        filled = 0
+        while filled < len(piece):
+            try:
+                count = connection.recv_into(piece[filled:])
+            except OSError as error:
+                raise KeyholderGone("the worker does not answer") from error
+            if not count:
+                raise KeyholderGone("the worker went away")
+            filled += count
+        length -= len(piece)
+        yield piece
 
 
 def _is_position(value: object) -> bool:

@@ -48,6 +48,15 @@ def test_answers_come_whole_and_in_order(serve):
     assert got == [b"\x02" * 3_000_000, "its key was shredded", b"\0" * 3_000_000]
 
 
+def test_pieces_may_be_gathered_before_they_are_used(serve):
+    def restore(_request):
+        body = b"".join(bytes([number]) * 300_000 for number in range(5))
+        yield Restored(len(body), iter([memoryview(body)]))
+
+    (answer,) = (list(each.chunks) for each in serve(restore).restore(KEY, [0]))
+    assert b"".join(answer) == b"".join(bytes([number]) * 300_000 for number in range(5))
+
+
 def test_an_answer_that_is_not_read_is_skipped(serve):
     answers = list(serve(big_and_refused).restore(KEY, [5, 1]))
     assert isinstance(answers[0], Restored)

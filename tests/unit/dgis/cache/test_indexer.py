@@ -240,3 +240,39 @@ def test_two_gateways_on_one_database_keep_their_own_caches(tmp_path, house):
     other.drain()
     assert len(house.rows(tables.cache_instance)) == 2
     other.stop()
+
+
+class KeysAreAway(Exception):
+    pass
+
+
+@pytest.mark.parametrize("trouble", [KeysAreAway(), OSError(24, "too many open files"), MemoryError()])
+def test_what_is_not_the_instances_fault_is_waited_for(house, trouble):
+    gone = []
+
+    def away_once(connection, batch):
+        if not gone:
+            gone.append(1)
+            raise trouble
+        return ingest(connection, batch)
+
+    indexer = Indexer(house.log, house.engine, away_once, house.owner)
+    house.store(b"a", b"b", uid="1.1")
+    with pytest.raises(type(trouble)):
+        indexer.run_once()
+    assert indexer.run_once() == 2
+    assert house.rows(tables.cache_conflict) == []
+    assert house.read("1.1.0") == [b"a"]
+
+
+def test_an_instance_the_disk_does_not_give_is_kept_apart(house):
+    def unreadable(connection, batch):
+        if any(arrival.meta.sop_instance_uid == "1.1.0" for arrival in batch):
+            raise OSError(5, "input/output error")
+        return ingest(connection, batch)
+
+    indexer = Indexer(house.log, house.engine, unreadable, house.owner)
+    house.store(b"a", b"b", uid="1.1")
+    assert indexer.run_once() == 2
+    assert [row.sop_instance_uid for row in house.rows(tables.cache_conflict)] == ["1.1.0"]
+    assert house.read("1.1.1") == [b"b"]
