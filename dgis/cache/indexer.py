@@ -5,15 +5,18 @@ read again from `cache_segment.indexed_to`; a crash after it leaves at most byte
 reclaimer's sweep gives back.
 """
 
+import errno
+import struct
 import threading
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 from dgis import failpoints
 from dgis.cache import publish_queue
@@ -33,9 +36,24 @@ _STREAM_SECONDS = 0.1  # between transactions while images stream in: each costs
 _IDLE_SECONDS = 1.0
 _SWEEP_SECONDS = 0.05
 _FIRST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 5.0
+_LONGEST_PAUSE_SECONDS = 2.0
 _RACES = 3  # lost against another gateway before an instance is set aside
 _SEVERAL = 2  # instances of a series in one association that make its release a sign
+# What bad data, or a bug that it meets, is thrown as. Anything else (the database is away, the process with
+# the site secret is away, no file descriptors are left) is no instance's fault: it passes, all is tried again.
+_FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    DataError,
+    IntegrityError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 
 _Judge = Callable[[sa.Connection, Sequence[Found]], Sequence[Outcome]]
 
@@ -61,7 +79,7 @@ class Indexer:
         """Index what is at hand, one batch; returns how many entries it held.
 
         Raises:
-            sqlalchemy.exc.SQLAlchemyError: the database does not take it now; nothing is lost, call again.
+            Exception: the database or the catalog does not take it now; nothing is lost, call again.
         """
         if not self._recovered:
             self._recover()
@@ -131,12 +149,10 @@ class Indexer:
         """Index a batch in one transaction; where one instance spoils it, each in its own."""
         try:
             recorded = self._commit(batch, self._judge)
-        except (IntegrityError, DataError):
-            recorded = None
-        except SQLAlchemyError:
-            raise
-        except Exception as error:  # noqa: BLE001 (a bug met by one instance must not stop all others)
-            _log.error("cache_batch_failed", error=type(error).__name__, count=len(batch))
+        except Exception as error:
+            if not _blames_the_instance(error):
+                raise
+            _log.warning("cache_batch_failed", error=type(error).__name__, count=len(batch))
             recorded = None
         if recorded is not None:
             self._settle(batch, recorded)
@@ -154,9 +170,9 @@ class Indexer:
                 continue  # another gateway wrote the same instance first: look again
             except DataError:
                 reason = "the database does not take its values"
-            except SQLAlchemyError:
-                raise
-            except Exception as error:  # noqa: BLE001 (as above; the log line names the kind)
+            except Exception as error:
+                if not _blames_the_instance(error):
+                    raise
                 reason = "its attributes could not be read"
                 _log.error("cache_instance_held", error=type(error).__name__)
             break
@@ -203,6 +219,15 @@ class Indexer:
                     publish_queue.released(
                         connection, self._gateway_id, series, self._owner.clock_ms(), self._owner.patience
                     )
+
+
+def _blames_the_instance(error: Exception) -> bool:
+    """Return whether trying again later would be of no use."""
+    if isinstance(error, OSError):
+        return error.errno == errno.EIO
+    if isinstance(error, StatementError) and not isinstance(error, DBAPIError):
+        return True  # a value that no column takes, found before the database was asked
+    return isinstance(error, _FAULTS)
 
 
 def _unreadable(reason: str, _connection: sa.Connection, batch: Sequence[Found]) -> list[Outcome]:

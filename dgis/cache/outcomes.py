@@ -54,5 +54,6 @@ class Unreadable:
 Outcome = New | Duplicate | Conflict | Unreadable
 
 # Takes a batch in order, inside the caller's transaction; one outcome per arrival. An instance that cannot be
-# read is an outcome, not an exception. SQLAlchemy errors pass through.
+# read is an outcome, not an exception. Errors of the database and exception classes of one's own mean "not
+# now": the batch comes again. ValueError and the like are taken for a bug that one of its instances meets.
 Ingest = Callable[[sa.Connection, Sequence[Arrival]], Sequence[Outcome]]

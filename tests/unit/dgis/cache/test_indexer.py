@@ -242,11 +242,11 @@ def test_two_gateways_on_one_database_keep_their_own_caches(tmp_path, house):
     other.stop()
 
 
-class KeysAreAway(Exception):
+class KeysAreAwayError(Exception):
     pass
 
 
-@pytest.mark.parametrize("trouble", [KeysAreAway(), OSError(24, "too many open files"), MemoryError()])
+@pytest.mark.parametrize("trouble", [KeysAreAwayError(), OSError(24, "too many open files"), MemoryError()])
 def test_what_is_not_the_instances_fault_is_waited_for(house, trouble):
     gone = []
 
