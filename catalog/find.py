@@ -19,7 +19,7 @@ from catalog.clearance import Viewer
 from catalog.conditions import shape, values
 from catalog.matching import Tree, parse
 from catalog.query import Fault, InvalidQuery, Level, Query
-from catalog.selection import Layout, Row, Value, layout, statement
+from catalog.selection import Value, layout, statement
 from catalog.sql import Statements
 from catalog.summaries import KEYS, EntityKey, Summary, summarise
 from catalog.tables import DEID, PHI, Family
@@ -33,12 +33,17 @@ _STATEMENTS = Statements(256)
 class Match:
     """One entity: the values of the keys that were asked for and are supported.
 
-    "" or () is a value that is not known. `cursor` continues after this match (`Query.after`).
+    "" or () is a value that is not known.
     """
 
     values: Mapping[str, Value] = field(repr=False)
     original: bool
-    cursor: str = field(repr=False)
+    entity: EntityKey = field(repr=False)
+
+    @property
+    def cursor(self) -> str:
+        """What continues after this match (`Query.after`)."""
+        return base64.urlsafe_b64encode(json.dumps([self.original, *self.entity]).encode()).decode()
 
 
 def unsupported(query: Query) -> tuple[str, ...]:
@@ -96,31 +101,24 @@ class _Search:
         with prepared.run(self.connection, {**values(self.tree), **self.viewer.bound, **start}) as rows:
             entities = (list(same) for _scope, same in groupby(rows, key=lambda row: row[: shown.scope]))
             while chunk := list(islice(entities, _ENTITIES_AT_ONCE)):
-                counted = self._counted(family, shown, chunk)
-                for group in chunk:
-                    counts = {level: counted[level][key] for level, key in shown.to_count(group).items()}
-                    cursor = _encode(family, _entity(shown, group[0]))
-                    yield Match(shown.values(group, counts), family.original, cursor)
+                wanted = [shown.to_count(group) for group in chunk]
+                counted = self._counted(family, wanted)
+                for group, keys in zip(chunk, wanted, strict=True):
+                    counts = {level: counted[level][key] for level, key in keys.items()}
+                    entity = shown.entity(group[0], shown.level)
+                    yield Match(shown.values(group, counts), family.original, entity)
 
     def _counted(
-        self, family: Family, shown: Layout, chunk: Sequence[Sequence[Row]]
+        self, family: Family, wanted: Sequence[Mapping[Level, EntityKey]]
     ) -> dict[Level, dict[EntityKey, Summary]]:
         keys: dict[Level, set[EntityKey]] = {}
-        for group in chunk:
-            for level, key in shown.to_count(group).items():
+        for each in wanted:
+            for level, key in each.items():
                 keys.setdefault(level, set()).add(key)
         return {
-            level: summarise(self.connection, family, self.viewer, level, wanted)
-            for level, wanted in keys.items()
+            level: summarise(self.connection, family, self.viewer, level, entities)
+            for level, entities in keys.items()
         }
-
-
-def _entity(shown: Layout, row: Row) -> EntityKey:
-    return (row[shown.scope - 1],) if shown.level is Level.IMAGE else shown.entity(row, shown.level)
-
-
-def _encode(family: Family, keys: EntityKey) -> str:
-    return base64.urlsafe_b64encode(json.dumps([family.original, *keys]).encode()).decode()
 
 
 def _decode(cursor: str, level: Level) -> _Place:

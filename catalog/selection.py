@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Select, bindparam, exists, false, or_, select, tuple_
@@ -35,27 +36,25 @@ _KEPT = {
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which columns of a row mean what: scope keys, whether its counts hold, counts, then values."""
+    """Which columns of a row mean what: scope keys, whether its counts differ, counts, then values.
+
+    `scope` is how many columns name the entity, from the patient down.
+    """
 
     level: Level
-    plain: tuple[Attribute, ...]
+    scope: int
     kept: tuple[Attribute, ...]
+    plain: tuple[Attribute, ...]
     above: tuple[Attribute, ...]
-
-    @property
-    def scope(self) -> int:
-        """How many columns name the entity."""
-        return self.level.depth + 1
-
-    @property
-    def first_kept(self) -> int:
-        """The place of the first count; before it stands whether the counts hold."""
-        return self.scope + 1
+    names: tuple[str, ...]
+    lists: tuple[str, ...]
+    numbers: tuple[str, ...]
 
     def entity(self, row: Row, level: Level) -> EntityKey:
         """Return the key of the entity at `level` that a row is or lies beneath."""
-        named = dict(zip(_SCOPE, row, strict=False))
-        return tuple(named[name] for name in KEYS[level])
+        if level is Level.IMAGE:
+            return (row[self.scope - 1],)
+        return tuple(row[level.depth :: -1])
 
     def to_count(self, group: Sequence[Row]) -> dict[Level, EntityKey]:
         """Return the entities whose counts must be taken anew for a group of rows of one entity."""
@@ -66,35 +65,42 @@ class Layout:
 
     def values(self, group: Sequence[Row], counted: Mapping[Level, Summary]) -> dict[str, Value]:
         """Return the values of one entity; what its first row does not know is taken from the others."""
-        found: dict[str, Value] = {}
-        for attribute in self.above:
+        start = self.scope + 1
+        found: dict[str, Any] = dict(zip(self.names, group[0][start:], strict=True))
+        for row in group[1:]:
+            more = zip(self.names, row[start:], strict=True)
+            found |= {name: value for name, value in more if found[name] in {None, ""}}
+        for name in self.lists:
+            found[name] = _listed(found[name])
+        for name in self.numbers:
+            found[name] = "" if found[name] is None else found[name]
+        for attribute in (*self.above, *(self.kept if self.level in counted else ())):
             found[attribute.keyword] = counted[attribute.level].value(attribute.keyword)
-        for place, attribute in enumerate(self.kept, self.first_kept):
-            if self.level in counted:
-                found[attribute.keyword] = counted[self.level].value(attribute.keyword)
-            else:
-                found[attribute.keyword] = _value(attribute, group[0][place])
-        for place, attribute in enumerate(self.plain, self.first_kept + len(self.kept)):
-            known = (row[place] for row in group if row[place] not in {None, ""})
-            found[attribute.keyword] = _value(attribute, next(known, None))
         return found
 
 
 def layout(tree: Tree) -> Layout:
     """Sort what a tree wants returned by how it is come by."""
     computed = [attribute for attribute in tree.returned if attribute.keyword in _KEPT]
+    kept = tuple(attribute for attribute in computed if attribute.level is tree.level)
+    plain = tuple(attribute for attribute in tree.returned if attribute.keyword not in _KEPT)
     return Layout(
         tree.level,
-        plain=tuple(attribute for attribute in tree.returned if attribute.keyword not in _KEPT),
-        kept=tuple(attribute for attribute in computed if attribute.level is tree.level),
+        tree.level.depth + 1,
+        kept,
+        plain,
         above=tuple(attribute for attribute in computed if attribute.level is not tree.level),
+        names=tuple(attribute.keyword for attribute in (*kept, *plain)),
+        lists=tuple(
+            each.keyword for each in (*kept, *plain) if each.multiple and each.keyword not in SOURCES
+        ),
+        numbers=tuple(each.keyword for each in plain if each.number),
     )
 
 
-def _value(attribute: Attribute, stored: str | int | None) -> Value:
-    if attribute.multiple and attribute.keyword not in SOURCES:
-        return tuple(json.loads(str(stored))) if stored else ()
-    return "" if stored is None else stored
+@lru_cache(maxsize=4096)
+def _listed(stored: str) -> tuple[str, ...]:
+    return tuple(json.loads(stored)) if stored else ()
 
 
 def statement(tree: Tree, family: Family, access: Access, *, resumed: bool) -> Select[Any]:

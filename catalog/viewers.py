@@ -75,15 +75,15 @@ def viewer(
 def _principal(connection: Connection, name: str, caller: Caller, now_ms: int) -> _Principal:
     borne = _STATEMENTS.get(connection, "borne", _borne)
     with borne.run(connection, {"patterns": _satisfied(caller.assertions)}) as found:
-        patterns = {row[0]: row[1] for row in found}
+        patterns = dict(tuple(row) for row in found)
     allowed: dict[Right, set[int]] = {right: set() for right in Right}
     denied: dict[Right, set[int]] = {right: set() for right in Right}
     wide = _STATEMENTS.get(connection, "wide", _wide)
     with wide.run(connection, {"patterns": json_list(patterns), NOW: now_ms}) as found:
         for row in found:
-            for right, given in zip(Right, row[2:], strict=True):
-                if given:
-                    (allowed if row[1] else denied)[right].add(row[0])
+            contributor_id, allow, *may = tuple(row)
+            for right in (right for right, given in zip(Right, may, strict=True) if given):
+                (allowed if allow else denied)[right].add(contributor_id)
     narrow = [key for key, count in patterns.items() if count]
     return _Principal(
         Clearance(name, caller.may, bool(narrow)),
