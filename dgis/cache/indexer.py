@@ -40,7 +40,7 @@ _LONGEST_PAUSE_SECONDS = 2.0
 _RACES = 3  # lost against another gateway before an instance is set aside
 _SEVERAL = 2  # instances of a series in one association that make its release a sign
 # What bad data, or a bug that it meets, is thrown as. Anything else (the database is away, the process with
-# the site secret is away, no file descriptors are left) is no instance's fault: it passes, all is tried again.
+# the site secret is away, no file descriptors are left) is no instance's fault: the batch comes again.
 _FAULTS = (
     ArithmeticError,
     AssertionError,
