@@ -15,6 +15,8 @@ _PSEUDONYMOUS = frozenset({_PATIENT_NAME, _PATIENT_ID, _ACCESSION_NUMBER, _STUDY
 _TIMEZONE = 0x00080201
 _MODIFICATION_REASON = 0x04000565
 _DATE_OPTIONS = frozenset({Option.FULL_DATES, Option.MODIFIED_DATES})
+# What these options keep is free text by its nature: serial numbers, station and institution names.
+_VERBATIM = frozenset({Option.DEVICE_IDENTITY, Option.INSTITUTION})
 _DATED = frozenset({"DA", "DT", "TM"})
 _NAMES = frozenset({"AE", "PN", "UR"})
 
@@ -124,7 +126,7 @@ class Actions:
         if rule.code != _KEEP:
             cleaned = rule.option is Option.CLEAN_DESCRIPTORS and vr in TEXT_VRS
             return self.cleaning.text(tag, vr, raw) if cleaned else None
-        if vr in TEXT_VRS or vr in _NAMES:
+        if rule.option in _VERBATIM and (vr in TEXT_VRS or vr in _NAMES):
             text = plain_text(raw)
             return None if text is None else text.encode("ascii")
         return self.cleaning.safe(tag, vr, raw)

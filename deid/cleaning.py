@@ -80,7 +80,7 @@ class Cleaning:
             return raw if whole and not looks_like_text(vr, raw) else None
         if tag == _ICC_PROFILE:
             return plain_profile(raw)
-        return raw if tag in self._bulk else None
+        return raw if tag in self._bulk and not looks_like_text(vr, raw) else None
 
     def uids(self, tag: int, raw: bytes) -> bytes:
         """Return UIDs with their pseudonyms; registered ones stay, and what names a kind stays."""

@@ -22,6 +22,8 @@ from deid.subject import Subject
 from deid.verdict import PixelRule, standard_rules, verdict
 from deid.walk import Walker
 
+__all__ = ["Deidentifier", "Published", "Report", "Withheld", "WithheldReason"]
+
 EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 
 # Bounds of what is looked through: everything outside the pixels, and a deflated data set once inflated.

@@ -11,7 +11,8 @@ class Done(NamedTuple):
 class Memo:
     """Finished elements by their original bytes, so that a series pays for each distinct element once.
 
-    The original bytes are PHI: the memo is bounded, holds no large values, and forgets on demand.
+    The original bytes are PHI: the memo is bounded and forgets on demand. Elements above LONGEST_BYTES are
+    not to be put into it.
     """
 
     _MOST_ENTRIES = 8192
@@ -30,9 +31,7 @@ class Memo:
         return found
 
     def keep(self, known: dict[bytes, Done], raw: bytes, done: Done) -> None:
-        """Remember an outcome in what `at` returned, unless it is large; forget all others when full."""
-        if len(raw) > self.LONGEST_BYTES:
-            return
+        """Remember an outcome in what `at` returned; forget all others when full."""
         if self._entries >= self._MOST_ENTRIES:
             self.forget()
         self._entries += 1

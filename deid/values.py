@@ -143,8 +143,8 @@ def count_fits(tag: int, count: int) -> bool:
 def looks_like_text(vr: str, raw: bytes) -> bool:
     """Whether what should be binary numbers are words: eight bytes or more, all of them printable.
 
-    Numbers are printable by chance, too (10.6 is `333333%@`), so they also have to be odd as numbers: floats of
-    no sensible size, whole numbers made of several letters and digits.
+    Numbers are printable by chance, too (10.6 is `333333%@`), so they also have to be odd as numbers: floats
+    of no sensible size, whole numbers made of several letters and digits.
     """
     trimmed = raw.rstrip(b"\0 ")
     if len(trimmed) < _SUSPICIOUS_BYTES or not trimmed.isascii() or not trimmed.decode("ascii").isprintable():

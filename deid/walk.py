@@ -21,8 +21,10 @@ from deid.tables.loader import safe_private
 from deid.values import little_endian
 from deid.vr import agreed_vr, is_private_creator, is_retired, standard_vr
 
-# Curves and overlays (PS3.3 C.9.2): drawings may write a name, so all of their attributes go.
-_DRAWN_GROUPS = frozenset(range(0x5000, 0x5100, 2)) | frozenset(range(0x6000, 0x6100, 2))
+# Curves and overlays (PS3.3 C.9.2): drawings may write a name, so all of their attributes go. Pixels are
+# not the walker's: those of the instance are taken over by the split, others (icons) show the same without
+# its verdict.
+_NEVER_GROUPS = frozenset({*range(0x5000, 0x5100, 2), *range(0x6000, 0x6100, 2), 0x7FE0})
 # What PS3.6 has retired goes, but for the numbers of acquisition, image and radiotherapy groups: old files
 # are science, too.
 _TECHNICAL_GROUPS = frozenset({0x0018, 0x0028, 0x3004, 0x3006, 0x300A, 0x300C})
@@ -84,6 +86,9 @@ class Walker:
             elif tag in CODED_TAGS:
                 coded.setdefault(tag, bytes(buffer[element.value : element.value_end]))
             elif tag not in done:
+                if element.end - element.start > Memo.LONGEST_BYTES:
+                    done[tag] = self._element(buffer, element, encoding, parent, depth)
+                    continue
                 raw = bytes(buffer[element.start : element.end])
                 finished = known.get(raw)
                 if finished is None:
@@ -106,7 +111,7 @@ class Walker:
         tag = element.tag
         group = tag >> 16
         vr = agreed_vr(tag, element.vr, implicit=encoding.implicit, signed=self._subject.signed)
-        if vr is None or group < _FIRST_GROUP or group in _DRAWN_GROUPS or not tag & 0xFFFF:
+        if vr is None or group < _FIRST_GROUP or group in _NEVER_GROUPS or not tag & 0xFFFF:
             return Done(b"", ((tag, _REMOVED),))
         if tag == _CHARACTER_SET or (is_retired(tag) and not (group in _TECHNICAL_GROUPS and vr in _NUMBERS)):
             return Done(b"", ((tag, _REMOVED),))
