@@ -10,7 +10,7 @@ import structlog
 from dgis.dimse.association import Association
 from dgis.dimse.commands import Field
 from dgis.dimse.echo import serve_echo
-from dgis.dimse.endings import AssociationEndedError, EndingKind
+from dgis.dimse.endings import AssociationEndedError, Ending, EndingKind
 from dgis.dimse.find import serve_find
 from dgis.dimse.get import serve_get
 from dgis.dimse.limits import Limits
@@ -61,17 +61,20 @@ class Conversation:
         self._register = register
         self._tls = tls
         self._association: Association | None = None
+        self._session: Session | None = None
 
     def run(self) -> None:
         """Serve until the association ends; nothing is raised, whatever the peer or a service does."""
         try:
             self._secure()
-            wire = Wire(self._socket, self._limits)
-            self._converse(UpperLayer(wire, Role.ACCEPTOR, self._limits), wire)
+            self._converse()
+        except AssociationEndedError as error:
+            self._ended(error.ending)
         except OSError as error:  # TLS that does not come about, a peer gone before its first byte
-            _log.info("connection_failed", error=type(error).__name__)
+            self._ended(Ending(EndingKind.CLOSED, type(error).__name__))
         except Exception as error:  # noqa: BLE001 - a defect in one association must not end the others
             _log.error("association_failed", error=type(error).__name__)
+            self._ended(Ending(EndingKind.ABORTED, "a defect of the gateway"))
         finally:
             self._socket.close()
             self._register.leave(self)
@@ -95,23 +98,22 @@ class Conversation:
             self._socket.settimeout(self._limits.artim_seconds)
             self._socket = self._tls.wrap_socket(self._socket, server_side=True)
 
-    def _converse(self, upper: UpperLayer, wire: Wire) -> None:
-        session = None
+    def _converse(self) -> None:
+        wire = Wire(self._socket, self._limits)
+        upper = UpperLayer(wire, Role.ACCEPTOR, self._limits)
         try:
             request = upper.await_request()
             admitted = self._admit(request)
             if isinstance(admitted, Rejection):
                 raise upper.reject(admitted)
-            session = self._session(request, admitted)
+            self._session = self._begin_session(request, admitted)
             agreement = negotiate(request)
             answer = agreement.answer(request, self._limits.max_pdu_bytes, admitted.identity_response)
             upper.accept(answer, request.application_context)
             association = Association(upper, wire, agreement.contexts, request.max_pdu_bytes, self._limits)
             self._association = association
-            self._services.note(Event(Note.ASSOCIATION_OPENED, self.address, session))
-            self._serve(association, session, agreement)
-        except AssociationEndedError as error:
-            self._ended(error, session)
+            self._services.note(Event(Note.ASSOCIATION_OPENED, self.address, self._session))
+            self._serve(association, self._session, agreement)
         finally:
             upper.close()
 
@@ -141,7 +143,7 @@ class Conversation:
             self._register.demote(self)
         return admitted
 
-    def _session(self, request: AssociateRequest, admitted: Admitted) -> Session:
+    def _begin_session(self, request: AssociateRequest, admitted: Admitted) -> Session:
         return Session(
             next(_numbers), admitted.caller, request.called_ae or "", request.calling_ae or "", self.address
         )
@@ -156,15 +158,13 @@ class Conversation:
             if association.stopping:
                 raise association.abort("the gateway stops")
 
-    def _ended(self, error: AssociationEndedError, session: Session | None) -> None:
-        ending = error.ending
-        refused = ending.kind is EndingKind.REJECTED
-        note = Note.ASSOCIATION_REFUSED if refused else Note.ASSOCIATION_ENDED
+    def _ended(self, ending: Ending) -> None:
+        note = Note.ASSOCIATION_REFUSED if ending.rejection else Note.ASSOCIATION_ENDED
         words = f"{ending.kind.value}: {ending.words}" if ending.words else ending.kind.value
         if ending.kind is not EndingKind.RELEASED:
-            number = session.number if session else 0
+            number = self._session.number if self._session else 0
             _log.info("association_ended", number=number, how=ending.kind.name, words=ending.words)
-        self._services.note(Event(note, self.address, session, words=words))
+        self._services.note(Event(note, self.address, self._session, words=words))
 
 
 def _answer(turn: Turn) -> None:

@@ -29,5 +29,12 @@ class Limits:
     minimum_bytes_per_second: int = 1024
 
     max_associations: int = 100
-    max_associations_per_address: int = 50
+    max_associations_per_address: int | None = None  # None: half of all, so that nobody takes every one
     max_unassociated: int = 64  # connections that have not proposed an association yet; the oldest gives way
+
+    @property
+    def associations_per_address(self) -> int:
+        """How many associations one address may hold."""
+        if self.max_associations_per_address is not None:
+            return self.max_associations_per_address
+        return max(1, self.max_associations // 2)

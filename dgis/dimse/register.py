@@ -52,7 +52,7 @@ class Register:
             room = (
                 connection in self._waiting
                 and len(self._standing) < self._limits.max_associations
-                and same < self._limits.max_associations_per_address
+                and same < self._limits.associations_per_address
             )
             if room:
                 del self._waiting[connection]
