@@ -17,7 +17,7 @@ from dgis.cache.layout import pack_meta
 from dgis.cache.reclaim import Reclaimer
 from dgis.cache.rows import checkpoint
 from dgis.cache.segment import Segment
-from dgis.cache.sql import location_of, location_values
+from dgis.cache.sql import location_of, location_values, reading
 from dgis.cache.values import Location, Refused, Stored
 from dgis.tables import cache_conflict, cache_instance, cache_segment
 
@@ -62,7 +62,7 @@ class Compactor:
             size = self._files.path(segment_id).stat().st_size
         except FileNotFoundError:
             return False
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             indexed_to = connection.scalar(
                 sa.select(cache_segment.c.indexed_to).where(cache_segment.c.id == segment_id)
             )
@@ -95,7 +95,7 @@ class Compactor:
         moved: list[_Moved] = []
         for table in (cache_instance, cache_conflict):
             query = sa.select(table).where(table.c.segment_id == segment_id).order_by(table.c.position)
-            with self._engine.connect() as connection:
+            with reading(self._engine) as connection:
                 rows = connection.execute(query).all()
             for row in rows:
                 old = location_of(row)

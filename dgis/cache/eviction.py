@@ -16,7 +16,7 @@ from dgis.cache.files import SegmentFiles
 from dgis.cache.reclaim import Claims, Reclaimer
 from dgis.cache.rows import refresh_series
 from dgis.cache.space import Space
-from dgis.cache.sql import in_lists, location_of
+from dgis.cache.sql import in_lists, location_of, reading
 from dgis.cache.values import Location
 from dgis.tables import cache_conflict, cache_instance, cache_series
 
@@ -110,7 +110,7 @@ class Evictor:
         query = sa.select(cache_conflict).where(
             cache_conflict.c.gateway_id == self._gateway_id, cache_conflict.c.resolved_ms.is_not(None)
         )
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             rows = connection.execute(query.order_by(cache_conflict.c.resolved_ms)).all()
         return [_Candidate(cache_conflict, row.id, None, location_of(row)) for row in rows]
 
@@ -127,7 +127,7 @@ class Evictor:
             .order_by(cache_series.c.last_used_ms, cache_series.c.phi_series_id)
             .limit(_SERIES_AT_ONCE)
         )
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return [(row.last_used_ms, row.phi_series_id) for row in connection.execute(query)]
 
     def _published(self, phi_series_id: int) -> list[_Candidate]:
@@ -136,7 +136,7 @@ class Evictor:
             cache_instance.c.phi_series_id == phi_series_id,
             cache_instance.c.published.is_(True),
         )
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             rows = connection.execute(query.order_by(cache_instance.c.received_ms)).all()
         return [_Candidate(cache_instance, row.id, phi_series_id, location_of(row)) for row in rows]
 

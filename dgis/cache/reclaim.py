@@ -17,6 +17,7 @@ from dgis import failpoints
 from dgis.cache import blocks, locks
 from dgis.cache.files import SegmentFiles
 from dgis.cache.layout import SEGMENT_HEADER_BYTES
+from dgis.cache.sql import reading
 from dgis.cache.values import Location
 from dgis.tables import cache_conflict, cache_instance, cache_segment
 
@@ -93,14 +94,14 @@ class Reclaimer:
     def indexed_segments(self) -> list[str]:
         """Return the segments a sweep looks at."""
         mine = cache_segment.c.gateway_id == self._gateway_id
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             query = sa.select(cache_segment.c.id).where(mine).order_by(cache_segment.c.id)
             return list(connection.scalars(query))
 
     def sweep_segment(self, segment_id: str) -> None:
         """Free what of one segment has no row; segments without much of it are passed over."""
         of_id = cache_segment.c.id == segment_id
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             indexed_to = connection.scalar(sa.select(cache_segment.c.indexed_to).where(of_id))
             used = _extents(connection, segment_id)
         spare = self._files.allocated_bytes(segment_id) - sum(end - start for start, end in used)
@@ -112,7 +113,7 @@ class Reclaimer:
             descriptor = claims.descriptor(segment_id)
             if descriptor is None or self._put_away(segment_id, descriptor):
                 return
-            with self._engine.connect() as connection:
+            with reading(self._engine) as connection:
                 used = _extents(connection, segment_id)
             for start, end in _gaps(used, SEGMENT_HEADER_BYTES, indexed_to):
                 # a reader that came before the rows went is let finish; the next sweep has it
@@ -139,7 +140,7 @@ class Reclaimer:
             )
         )
         query = sa.select(cache_segment.c.indexed_to, sa.exists(used.subquery().select()).label("used"))
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             row = connection.execute(query.where(cache_segment.c.id == segment_id)).one_or_none()
         return row is None or bool(row.used) or row.indexed_to < os.fstat(descriptor).st_size
 

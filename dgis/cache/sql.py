@@ -41,6 +41,11 @@ def location_values(gateway_id: str, location: Location) -> dict[str, Any]:
     }
 
 
+def reading(engine: sa.Engine) -> sa.Connection:
+    """Return a connection that only reads: SQLite would otherwise keep writers waiting (dgis.database)."""
+    return engine.execution_options(read_only=True).connect()
+
+
 def storable(text: str) -> str:
     """Return text that every database takes: a peer may send what no text column holds."""
     return text.encode("ascii", "backslashreplace").decode("ascii").replace("\0", "\\0")
