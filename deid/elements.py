@@ -9,6 +9,8 @@ from deid.vr import FORMS, dictionary_vr, is_vr, long_form
 Buffer = bytes | bytearray | memoryview | mmap
 
 MAX_DEPTH = 64
+# Of one walk, nested ones counted: seconds of work. The largest real headers have a third of it.
+MAX_ELEMENTS = 1 << 20
 UNDEFINED = -1
 
 PIXEL_DATA = 0x7FE00010
@@ -136,6 +138,8 @@ def elements(
     formats = _formats(encoding)
     implicit = encoding.implicit
     new_tuple = tuple.__new__  # skips the Python-level constructor: a third of the time of this loop
+    skipper = _Skipper(buffer, stop)
+    count = 0
     position = start
     while position < stop:
         if stop - position < _HEADER_BYTES:
@@ -160,12 +164,15 @@ def elements(
         end = value + length
         if length == _UNDEFINED_LENGTH:
             inner = Encoding.IMPLICIT_LE if vr == "UN" else encoding
-            end = _skip_items(buffer, inner, value, stop, 1)
+            end = skipper.past_items(inner, value, 1)
             length = UNDEFINED
         elif end > stop:
             raise WalkError(f"value of {length} bytes at offset {value} passes the end")
         yield new_tuple(Element, (tag, vr, position, value, length, end))
         position = end
+        count += 1
+        if count > MAX_ELEMENTS:
+            raise WalkError(f"more than {MAX_ELEMENTS} elements")
 
 
 def items(buffer: Buffer, element: Element, encoding: Encoding) -> Iterator[Item]:
@@ -180,6 +187,7 @@ def items(buffer: Buffer, element: Element, encoding: Encoding) -> Iterator[Item
     around = Encoding.IMPLICIT_LE if element.vr == "UN" else encoding
     header = _formats(around).tag_length
     position, stop = element.value, element.value_end
+    skipper = _Skipper(buffer, stop)
     while position < stop:
         if stop - position < _HEADER_BYTES:
             raise WalkError(f"item header cut at offset {position}")
@@ -190,7 +198,7 @@ def items(buffer: Buffer, element: Element, encoding: Encoding) -> Iterator[Item
             raise WalkError(f"no item at offset {position}")
         inner = item_encoding(buffer, position + _HEADER_BYTES, stop, around)
         if length == _UNDEFINED_LENGTH:
-            end = _skip_elements(buffer, inner, position + _HEADER_BYTES, stop, 1)
+            end = skipper.past_elements(inner, position + _HEADER_BYTES, 1)
             yield Item(position + _HEADER_BYTES, end - _HEADER_BYTES, inner)
         else:
             end = position + _HEADER_BYTES + length
@@ -222,50 +230,63 @@ def _two_capitals(vr: bytes) -> bool:
     return vr.isalpha() and vr.isupper()
 
 
-def _skip_items(buffer: Buffer, encoding: Encoding, position: int, stop: int, depth: int) -> int:
-    """Return the offset after the delimiter that ends the items beginning at `position`."""
-    if depth > MAX_DEPTH:
-        raise WalkError(f"nested deeper than {MAX_DEPTH} at offset {position}")
-    header = _formats(encoding).tag_length
-    while stop - position >= _HEADER_BYTES:
-        group, number, length = header.unpack_from(buffer, position)
-        tag = group << 16 | number
-        position += _HEADER_BYTES
-        if tag == _SEQUENCE_END:
-            return position
-        if tag != _ITEM:
-            raise WalkError(f"no item at offset {position - _HEADER_BYTES}")
-        if length == _UNDEFINED_LENGTH:
-            inner = item_encoding(buffer, position, stop, encoding)
-            position = _skip_elements(buffer, inner, position, stop, depth + 1)
-        else:
-            position += length
-    raise WalkError(f"sequence without end at offset {position}")
+class _Skipper:
+    """Finds the end of what has no length, counting the elements it steps over."""
 
+    def __init__(self, buffer: Buffer, stop: int) -> None:
+        self._buffer = buffer
+        self._stop = stop
+        self._left = MAX_ELEMENTS
 
-def _skip_elements(buffer: Buffer, encoding: Encoding, position: int, stop: int, depth: int) -> int:
-    """Return the offset after the delimiter that ends the elements beginning at `position`."""
-    formats = _formats(encoding)
-    while stop - position >= _HEADER_BYTES:
-        group, number, length = formats.tag_length.unpack_from(buffer, position)
-        tag = group << 16 | number
-        if tag == _ITEM_END:
-            return position + _HEADER_BYTES
-        if group == _DELIMITER_GROUP:
-            raise WalkError(f"item or delimiter outside a sequence at offset {position}")
-        vr = "UN"
-        value = position + _HEADER_BYTES
-        if not encoding.implicit:
-            _group, _number, raw_vr, length = formats.explicit.unpack_from(buffer, position)
-            vr, is_long = long_form(raw_vr)
-            if is_long:
-                if stop - position < _LONG_HEADER_BYTES:
-                    break
-                (length,) = formats.length.unpack_from(buffer, value)
-                value += 4
-        if length == _UNDEFINED_LENGTH:
-            inner = Encoding.IMPLICIT_LE if vr == "UN" else encoding
-            position = _skip_items(buffer, inner, value, stop, depth + 1)
-        else:
-            position = value + length
-    raise WalkError(f"item without end at offset {position}")
+    def past_items(self, encoding: Encoding, position: int, depth: int) -> int:
+        """Return the offset after the delimiter that ends the items beginning at `position`."""
+        if depth > MAX_DEPTH:
+            raise WalkError(f"nested deeper than {MAX_DEPTH} at offset {position}")
+        header = _formats(encoding).tag_length
+        while self._stop - position >= _HEADER_BYTES:
+            self._spend(position)
+            group, number, length = header.unpack_from(self._buffer, position)
+            tag = group << 16 | number
+            position += _HEADER_BYTES
+            if tag == _SEQUENCE_END:
+                return position
+            if tag != _ITEM:
+                raise WalkError(f"no item at offset {position - _HEADER_BYTES}")
+            if length == _UNDEFINED_LENGTH:
+                inner = item_encoding(self._buffer, position, self._stop, encoding)
+                position = self.past_elements(inner, position, depth + 1)
+            else:
+                position += length
+        raise WalkError(f"sequence without end at offset {position}")
+
+    def past_elements(self, encoding: Encoding, position: int, depth: int) -> int:
+        """Return the offset after the delimiter that ends the elements beginning at `position`."""
+        formats = _formats(encoding)
+        while self._stop - position >= _HEADER_BYTES:
+            self._spend(position)
+            group, number, length = formats.tag_length.unpack_from(self._buffer, position)
+            if (group << 16 | number) == _ITEM_END:
+                return position + _HEADER_BYTES
+            if group == _DELIMITER_GROUP:
+                raise WalkError(f"item or delimiter outside a sequence at offset {position}")
+            vr = "UN"
+            value = position + _HEADER_BYTES
+            if not encoding.implicit:
+                _group, _number, raw_vr, length = formats.explicit.unpack_from(self._buffer, position)
+                vr, is_long = long_form(raw_vr)
+                if is_long:
+                    if self._stop - position < _LONG_HEADER_BYTES:
+                        break
+                    (length,) = formats.length.unpack_from(self._buffer, value)
+                    value += 4
+            if length == _UNDEFINED_LENGTH:
+                inner = Encoding.IMPLICIT_LE if vr == "UN" else encoding
+                position = self.past_items(inner, value, depth + 1)
+            else:
+                position = value + length
+        raise WalkError(f"item without end at offset {position}")
+
+    def _spend(self, position: int) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise WalkError(f"more than {MAX_ELEMENTS} elements before offset {position}")

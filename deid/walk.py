@@ -5,6 +5,7 @@ from deid.actions import Actions
 from deid.codes import is_known_scheme, known_code
 from deid.elements import (
     MAX_DEPTH,
+    MAX_ELEMENTS,
     UNDEFINED,
     Buffer,
     Element,
@@ -58,6 +59,7 @@ class Walker:
         self._private = safe_private() if profile.has(Option.SAFE_PRIVATE) else {}
         self.keeps_private = bool(self._private)
         self._memo = Memo()
+        self._budget = MAX_ELEMENTS
         self._profile = profile
         self._pseudonyms = pseudonyms
         self._subject = subject
@@ -71,10 +73,14 @@ class Walker:
         the top.
 
         Raises:
-            WalkError: nested deeper than MAX_DEPTH, or a sequence holds no items.
+            WalkError: nested deeper than MAX_DEPTH, more than MAX_ELEMENTS, or a sequence holds no items.
         """
-        if depth > MAX_DEPTH:
-            raise WalkError(f"nested deeper than {MAX_DEPTH}")
+        if depth == 0:
+            self._budget = MAX_ELEMENTS
+        # An element was stepped over once on each level above it.
+        self._budget -= len(found) * (depth + 1)
+        if depth > MAX_DEPTH or self._budget < 0:
+            raise WalkError(f"nested deeper than {MAX_DEPTH}, or more than {MAX_ELEMENTS} elements")
         done: dict[int, Done] = {}
         coded: dict[int, bytes] = {}
         creators: dict[tuple[int, int], str] = {}
