@@ -200,7 +200,8 @@ def _moment(moment: Moment, family: Family, name: str) -> Sql:
     high_day: BindParameter[str] = bindparam(f"{name}_high_date")
     return and_(
         day != "",
-        day.between(low_day, high_day),
+        day >= low_day,
+        day <= high_day,
         or_(day > low_day, hour >= bindparam(f"{name}_low_time")),
         or_(day < high_day, hour <= bindparam(f"{name}_high_time")),
     )
