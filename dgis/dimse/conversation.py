@@ -24,6 +24,7 @@ from dgis.dimse.sop_classes import Operation, service_of
 from dgis.dimse.states import Role
 from dgis.dimse.status import Refusal, Status
 from dgis.dimse.store import serve_store
+from dgis.dimse.transport import transport_of
 from dgis.dimse.turn import Turn
 from dgis.dimse.upper_layer import UpperLayer
 from dgis.dimse.wire import Wire
@@ -99,7 +100,7 @@ class Conversation:
             self._socket = self._tls.wrap_socket(self._socket, server_side=True)
 
     def _converse(self) -> None:
-        wire = Wire(self._socket, self._limits)
+        wire = Wire(transport_of(self._socket, self._limits.tick_seconds), self._limits)
         upper = UpperLayer(wire, Role.ACCEPTOR, self._limits)
         try:
             request = upper.await_request()

@@ -22,6 +22,7 @@ _WORDS = {
     SERIES_INSTANCE_UID: "Series Instance UID",
 }
 _LONGEST_INFLATED_BYTES = 16 << 20  # a header that inflates beyond it is no header
+_MOST_ELEMENTS = 20_000  # of the top level, before the series UID; real headers have hundreds
 _LONGEST_VALUE_BYTES = 128  # more of a UID is not looked at: 64 is the most a UID has
 
 _EXPLICIT = Struct("<HH2sH").unpack_from
@@ -63,13 +64,14 @@ def identify(head: Buffer, transfer_syntax: str, *, whole: bool = True) -> Ident
     values: dict[int, str] = {}
     passed = False
     try:
-        for tag, offset, length in _values(head, detect_encoding(head, encoding_of(transfer_syntax))):
+        encoding = detect_encoding(head, encoding_of(transfer_syntax))
+        for number, (tag, offset, length) in enumerate(_values(head, encoding)):
             if tag in _WORDS and tag not in values:
                 raw = bytes(head[offset : offset + min(length, _LONGEST_VALUE_BYTES)])
                 values[tag] = raw.rstrip(b"\0 ").decode("ascii", "replace")
-                if len(values) == len(_WORDS):
-                    break
-            passed = passed or tag > SERIES_INSTANCE_UID
+            passed = passed or tag > SERIES_INSTANCE_UID or number > _MOST_ELEMENTS
+            if len(values) == len(_WORDS) or number > _MOST_ELEMENTS:
+                break
     except WalkError:
         pass  # what stands before is good; whether it is enough is judged below
     missing = tuple(tag for tag in _WORDS if not values.get(tag))

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+_TICK_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -38,3 +40,15 @@ class Limits:
         if self.max_associations_per_address is not None:
             return self.max_associations_per_address
         return max(1, self.max_associations // 2)
+
+    @property
+    def tick_seconds(self) -> float:
+        """How often a silent wait looks at its limits, at least."""
+        times = (
+            self.artim_seconds,
+            self.idle_seconds,
+            self.response_seconds,
+            self.send_seconds,
+            self.window_seconds,
+        )
+        return min(_TICK_SECONDS, *times)

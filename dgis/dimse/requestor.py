@@ -19,6 +19,7 @@ from dgis.dimse.proposal import (
     UserIdentity,
 )
 from dgis.dimse.states import Role
+from dgis.dimse.transport import transport_of
 from dgis.dimse.upper_layer import UpperLayer
 from dgis.dimse.wire import Wire
 
@@ -86,7 +87,7 @@ def open_association(
         extended=terms.extended,
         identity=terms.identity,
     )
-    wire = Wire(_connected(party, limits, terms.tls), limits)
+    wire = Wire(transport_of(_connected(party, limits, terms.tls), limits.tick_seconds), limits)
     upper = UpperLayer(wire, Role.REQUESTOR, limits)
     try:
         accept = upper.request(request)

@@ -22,7 +22,8 @@ from dgis.dimse.pdu import (
 )
 from dgis.dimse.proposal import AssociateAccept, AssociateRequest
 from dgis.dimse.states import Action, Event, Role, State, after
-from dgis.dimse.wire import Patience, PeerTooSlowError, TransportClosedError, Wire
+from dgis.dimse.transport import TransportClosedError
+from dgis.dimse.wire import Patience, PeerTooSlowError, Wire
 
 _EVENTS: dict[int, Event] = {
     PduType.ASSOCIATE_RQ: Event.ASSOCIATE_RQ_PDU,
@@ -240,7 +241,7 @@ class UpperLayer:
 
     def _await_close(self) -> None:
         """Sta13: pass over what still comes until the peer closes, for `close_seconds` at most."""
-        self._wire.limit(Patience("close", self._limits.close_seconds))
+        self._wire.expect_last(Patience("close", self._limits.close_seconds))
         while self.state is State.AWAIT_CLOSE:
             event = self._closing_event()
             action, self.state = after(self.state, event, self._role)

@@ -12,6 +12,7 @@ from dgis.dimse.limits import Limits
 from dgis.dimse.pdu import LOCAL_LIMIT_EXCEEDED, RELEASE_RP, RELEASE_RQ, encode_abort, encode_rejection
 from dgis.dimse.proposal import AssociateAccept, ContextResult
 from dgis.dimse.states import Role, State
+from dgis.dimse.transport import transport_of
 from dgis.dimse.uids import APPLICATION_CONTEXT, IMPLICIT_LE
 from dgis.dimse.upper_layer import UpperLayer
 from dgis.dimse.wire import Wire
@@ -61,7 +62,7 @@ def connected(role: Role, limits: Limits = LIMITS):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         theirs = socket.create_connection(listener.getsockname(), timeout=5)
         ours, _ = listener.accept()
-    wire = Wire(ours, limits)
+    wire = Wire(transport_of(ours, limits.tick_seconds), limits)
     try:
         yield UpperLayer(wire, role, limits), Peer(theirs)
     finally:
