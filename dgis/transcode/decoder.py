@@ -1,0 +1,81 @@
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from dgis.transcode import wire
+from dgis.transcode.errors import DamagedPixelsError, DecoderFailedError
+from dgis.transcode.job import Job
+from dgis.transcode.limits import Limits
+
+_START_SECONDS = 30.0  # to import the codecs on a busy machine; added to the first frame's time
+_SOCKET_BYTES = 1 << 20
+
+
+class Decoder:
+    """One child process that decodes frames, one after another; for one thread at a time."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._grace_seconds = _START_SECONDS
+        self._connection, other = socket.socketpair()
+        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
+        arguments = (limits.decoder_memory_bytes, limits.codestream_bytes, int(limits.frame_seconds))
+        with other:
+            self._process = subprocess.Popen(  # noqa: S603 - our own module, our own numbers
+                [sys.executable, "-m", "dgis.transcode.child", *map(str, arguments)],
+                stdin=other.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,  # some codecs talk there about what they read
+                # Nothing of our environment, where secrets may be. One thread: address space is limited.
+                env={"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"},
+                cwd="/",
+                start_new_session=True,  # an interrupt from the terminal is the door's, which drains first
+            )
+        self.usable = True
+        self.process_id = self._process.pid
+
+    def decode(self, job: Job, stream: bytes, deadline_s: float) -> Iterator[bytes]:
+        """Yield the native frame in pieces; the decoder is of no use until all were taken.
+
+        Args:
+            job: what the frame must be.
+            stream: its codestream.
+            deadline_s: the moment, by `time.monotonic`, to give up at; the frame's own limit may come first.
+
+        Raises:
+            DamagedPixelsError: the frame cannot be decoded.
+            DecoderFailedError: the process overran its limits or died; it is of no more use.
+        """
+        allowed = self._limits.frame_seconds + self._grace_seconds
+        deadline_s = min(deadline_s, time.monotonic() + allowed)
+        usable, self.usable = self.usable, False
+        if not usable:
+            raise DecoderFailedError("the decoder failed before")
+        try:
+            wire.send_request(self._connection, job.to_json(), stream, deadline_s)
+            head = b"".join(wire.pieces(self._connection, wire.ANSWER.size, deadline_s))
+            status, size = wire.ANSWER.unpack(head)
+            words = ""
+            if status == wire.DECODED and size == job.frame_bytes:
+                yield from wire.pieces(self._connection, size, deadline_s)
+            elif status == wire.REFUSED and 0 < size <= wire.LONGEST_WORDS_BYTES:
+                words = b"".join(wire.pieces(self._connection, size, deadline_s)).decode("utf-8", "replace")
+            else:
+                raise DecoderFailedError("the decoder answers what nobody asked")
+        except TimeoutError as error:
+            raise DecoderFailedError(f"no frame within {allowed:.0f} s") from error
+        except OSError as error:
+            raise DecoderFailedError("the decoder died of a frame") from error
+        self.usable, self._grace_seconds = True, 0.0
+        if words:
+            raise DamagedPixelsError(words)
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        self.usable = False
+        self._connection.close()
+        self._process.kill()
+        self._process.wait()
