@@ -1,3 +1,4 @@
+from functools import cache
 from typing import NamedTuple
 
 from deid.cleaning import Cleaning
@@ -53,14 +54,15 @@ class Actions:
     def __init__(self, profile: Profile, pseudonyms: Pseudonyms, subject: Subject) -> None:
         """Bind the profile to a subject."""
         self.cleaning = Cleaning(profile, pseudonyms, subject)
-        self._profile = profile
+        # Of one engine for ever: there are as many attributes as the dictionary has.
+        self.rule = cache(profile.rule)
         self._pseudonyms = pseudonyms
         self._subject = subject
         self._types = attribute_types()
 
     def value(self, tag: int, vr: str, raw: bytes, parent: int | None) -> Outcome:
         """Return what becomes of a little endian value; `parent` is the sequence it stands in."""
-        rule = self._profile.rule(tag)
+        rule = self.rule(tag)
         if rule is None:
             kept = self.cleaning.safe(tag, vr, raw)
             return self._taken(tag, vr, UNLISTED, parent) if kept is None else Outcome(kept, _KEEP)

@@ -27,13 +27,14 @@ def element(tag: int, vr: str, value: bytes) -> bytes:
     """
     if len(value) % 2:
         value += b"\0" if vr in _PADDED_WITH_NUL else b" "
-    if len(value) > _LONGEST_SHORT_BYTES and vr not in LONG_VRS:
+    size = len(value)
+    if size > _LONGEST_SHORT_BYTES and vr not in LONG_VRS:
         vr = "UN"
     if vr in LONG_VRS:
-        if len(value) > _LONGEST_BYTES:
-            raise EncodeError(f"{len(value)} bytes in {tag:08X}")
-        return _LONG.pack(tag >> 16, tag & 0xFFFF, vr.encode(), 0, len(value)) + value
-    return _SHORT.pack(tag >> 16, tag & 0xFFFF, vr.encode(), len(value)) + value
+        if size > _LONGEST_BYTES:
+            raise EncodeError(f"{size} bytes in {tag:08X}")
+        return _LONG.pack(tag >> 16, tag & 0xFFFF, vr.encode(), 0, size) + value
+    return _SHORT.pack(tag >> 16, tag & 0xFFFF, vr.encode(), size) + value
 
 
 def sequence(tag: int, items: Iterable[bytes]) -> bytes:

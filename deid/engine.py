@@ -1,7 +1,6 @@
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import NamedTuple
 
 from deid import encode
@@ -32,6 +31,7 @@ MAX_INFLATED_BYTES = 1 << 30
 
 # Series in flight at once; beyond that the longest unused subject and what it remembers are let go.
 _MOST_SUBJECTS = 16
+_MOST_VERDICTS = 1024
 
 _PATIENT_NAME, _PATIENT_ID = 0x00100010, 0x00100020
 _EXTENDED_OFFSETS, _EXTENDED_LENGTHS = 0x7FE00001, 0x7FE00002
@@ -52,6 +52,7 @@ class _Walked(NamedTuple):
     before: bytes
     after: bytes
     done: tuple[Done, ...]
+    patient_key: str
 
 
 class Deidentifier:
@@ -67,8 +68,8 @@ class Deidentifier:
         """Take the profile, the secret, the facility and, where a site has its own, the pixel rules."""
         self._profile = profile
         self._pseudonyms = Pseudonyms(secrets, facility)
-        chosen = tuple(standard_rules() if rules is None else rules)
-        self._verdict = lru_cache(maxsize=1024)(lambda shown: verdict(shown, chosen))
+        self._rules = tuple(standard_rules() if rules is None else rules)
+        self._verdicts: dict[tuple[object, ...], WithheldReason | None] = {}
         self._workers: OrderedDict[Subject, _Worker] = OrderedDict()
         self._flags = flag_elements(profile)
 
@@ -97,6 +98,7 @@ class Deidentifier:
     def forget(self) -> None:
         """Forget all original values that were remembered for speed."""
         self._workers.clear()
+        self._verdicts.clear()
         self._pseudonyms.forget()
 
     def _told(
@@ -107,7 +109,7 @@ class Deidentifier:
             header.read()
         if not (header.study_uid and header.series_uid and header.sop_instance_uid and header.sop_class):
             return WithheldReason.NO_IDENTITY
-        reason = self._verdict(header.shown())
+        reason = self._verdict(header)
         if reason is not None:
             return reason
         parts = split_walked(header.buffer, transfer_syntax, header.encoding, header.elements)
@@ -125,7 +127,7 @@ class Deidentifier:
             study_uid=self._uid(header.study_uid),
             series_uid=self._uid(header.series_uid),
             transfer_syntax=transfer_syntax if parts.encapsulated else EXPLICIT_VR_LITTLE_ENDIAN,
-            patient_key=self._patient(header).key_name,
+            patient_key=walked.patient_key,
             before=walked.before,
             after=walked.after,
             split=replace(parts, offset_table=plain_offset_table(parts.offset_table, parts.holes))
@@ -136,12 +138,20 @@ class Deidentifier:
             inflated=inflated,
         )
 
+    def _verdict(self, header: Header) -> WithheldReason | None:
+        written = (header.encoding, *header.of_verdict())
+        if written not in self._verdicts:
+            if len(self._verdicts) >= _MOST_VERDICTS:
+                self._verdicts.clear()
+            self._verdicts[written] = verdict(header.shown(), self._rules)
+        return self._verdicts[written]
+
     def _replayed(self, header: Header) -> _Walked | None:
         """Take over what equals the header before, and the elements a split needs; None if it does not."""
         worker = next(reversed(self._workers.values()), None)
         replay = worker.replays.get(header.encoding) if worker is not None else None
         known = replay.attempt(header) if replay is not None else None
-        if known is None or worker is None or self._subject(header) != worker.subject:
+        if known is None or worker is None:
             return None
         behind = list(elements(header.buffer, header.encoding, known.end))
         rest = behind[1:]
@@ -149,7 +159,8 @@ class Deidentifier:
             return None
         header.elements = [*known.layout, *behind]
         after = worker.walker.dataset(header.buffer, rest, header.encoding, None, 0) if rest else {}
-        return _Walked(known.data, _joined(after), (*known.done, *after.values()))
+        key_name = worker.subject.patient.key_name
+        return _Walked(known.data, _joined(after), (*known.done, *after.values()), key_name)
 
     def _walked(self, header: Header, parts: Split, edits: Mapping[int, PayloadEdit]) -> _Walked:
         worker = self._worker(self._subject(header))
@@ -163,7 +174,8 @@ class Deidentifier:
         after = {tag: done[tag] for tag in sorted(done) if tag > border}
         replay = worker.replays.setdefault(header.encoding, Replay(worker.walker, header.encoding))
         replay.learn(header, [one for one in header.elements if one.start < parts.head_end], before)
-        return _Walked(_joined(before), _joined(after), (*before.values(), *after.values()))
+        key_name = worker.subject.patient.key_name
+        return _Walked(_joined(before), _joined(after), (*before.values(), *after.values()), key_name)
 
     def _worker(self, subject: Subject) -> _Worker:
         found = self._workers.get(subject)
@@ -176,10 +188,8 @@ class Deidentifier:
         return found
 
     def _subject(self, header: Header) -> Subject:
-        return Subject(self._patient(header), header.charset, header.sop_class, header.signed)
-
-    def _patient(self, header: Header) -> PatientPseudonym:
-        return self._pseudonyms.patient(header.patient(header.sop_instance_uid))
+        patient = self._pseudonyms.patient(header.patient(header.sop_instance_uid))
+        return Subject(patient, header.charset, header.sop_class, header.signed)
 
     def _uid(self, original: str) -> str:
         stays = not original or self._profile.has(Option.RETAIN_UIDS)

@@ -14,6 +14,8 @@ _ASKED = frozenset(
     {_CHARACTER_SET, _IMAGE_TYPE, _SOP_CLASS, _SOP_INSTANCE_UID, _MODALITY, _PATIENT_ID, _ISSUER, _STUDY_UID}
     | {_SERIES_UID, _SAMPLES, _SIGNED, _BURNED_IN}
 )
+_OF_SUBJECT = (_CHARACTER_SET, _SOP_CLASS, _PATIENT_ID, _ISSUER, _STUDY_UID, _SIGNED)
+_OF_VERDICT = (_IMAGE_TYPE, _SOP_CLASS, _MODALITY, _SAMPLES, _BURNED_IN)
 _LONGEST_ASKED_BYTES = 1024
 
 
@@ -37,6 +39,14 @@ class Header:
         for element in elements(self.buffer, self.encoding):
             self.elements.append(element)
             self.note(element)
+
+    def of_subject(self) -> tuple[bytes | None, ...]:
+        """Return the values the subject is made of, as they were written: where they are equal, so is it."""
+        return tuple(map(self.values.get, _OF_SUBJECT))
+
+    def of_verdict(self) -> tuple[bytes | None, ...]:
+        """Return the values the verdict is made of, as they were written."""
+        return tuple(map(self.values.get, _OF_VERDICT))
 
     def note(self, element: Element) -> None:
         """Remember the value of an element if it is one of those asked for; the first of a tag counts."""

@@ -1,7 +1,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import lru_cache
 from typing import Self
 
 from deid.tables.loader import EDITIONS, Row, table
@@ -91,17 +90,12 @@ class Profile:
 
     def rule(self, tag: int) -> Rule | None:
         """Return what to do with an attribute of the table; None where the table does not name it."""
-        return _rule(self, tag)
+        row = table(self.edition).row(tag)
+        return None if row is None else _chosen(row, self.options)
 
     def has(self, option: Option) -> bool:
         """Whether the facility chose the option."""
         return option in self.options
-
-
-@lru_cache(maxsize=8192)
-def _rule(profile: Profile, tag: int) -> Rule | None:
-    row = table(profile.edition).row(tag)
-    return None if row is None else _chosen(row, profile.options)
 
 
 def _chosen(row: Row, options: frozenset[Option]) -> Rule:

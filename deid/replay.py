@@ -12,6 +12,12 @@ from deid.walk import CODED_TAGS, Walker
 
 _LARGEST_BYTES = 1 << 18
 _MOST_VARYING = 128
+# What differs from image to image in nearly every series, so that the second one is already taken over: UIDs,
+# numbers, times, positions, extremes and windows of pixels, frame times.
+_INSTANCE_LEVEL = frozenset(
+    {0x00080013, 0x00080018, 0x00080032, 0x00080033, 0x00200012, 0x00200013, 0x00200032, 0x00201041}
+    | {0x00280106, 0x00280107, 0x00281050, 0x00281051, 0x00541300, 0x00541330}
+)
 _PIXEL_GROUP_LENGTH = 0x7FE00000
 
 
@@ -56,12 +62,13 @@ class Replay:
         self._runs: tuple[_Run, ...] = ()
         self._tail: tuple[Done, ...] = ()
         self._seen: dict[int, bytes] = {}
-        self._varying: set[int] = set()
+        self._varying = set(_INSTANCE_LEVEL)
+        self._of_subject: tuple[bytes | None, ...] = ()
 
     def attempt(self, header: Header) -> Replayed | None:
-        """Take over what is known of a header; None where it is unlike the one before.
+        """Take over what is known of a header; None where it is unlike the one before, or another subject's.
 
-        Notes the header's values on the way: the caller has to see that they are those of the same subject.
+        Notes the header's values on the way.
 
         Raises:
             WalkError: an element that varies is damaged.
@@ -94,6 +101,8 @@ class Replay:
                 done += (*run.done, finished)
                 end = element.end
             position = end
+        if header.of_subject() != self._of_subject:
+            return None
         data += (one.data for one in self._tail)
         return Replayed(b"".join(data), (*done, *self._tail), layout, position)
 
@@ -111,6 +120,7 @@ class Replay:
         self._seen = raw
         if len(self._varying) > _MOST_VARYING or self._varying & CODED_TAGS:
             return
+        self._of_subject = header.of_subject()
         published = sorted(done)
         runs: list[_Run] = []
         place = 0

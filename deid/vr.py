@@ -94,7 +94,8 @@ def dictionary_vr(tag: int) -> str:
     return "UN" if vr is None else _CHOICES.get(vr, vr)
 
 
-def agreed_vr(tag: int, written: str, *, implicit: bool, signed: bool) -> str | None:
+@cache
+def agreed_vr(tag: int, written: str, implicit: bool, signed: bool) -> str | None:  # noqa: FBT001 - a cache key
     """Return the VR to read and publish a public element with; None where stream and dictionary contradict.
 
     The dictionary decides: bytes that call themselves something else are not known to be safe. UN means

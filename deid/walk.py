@@ -60,9 +60,9 @@ class Walker:
         self.keeps_private = bool(self._private)
         self._memo = Memo()
         self._budget = MAX_ELEMENTS
-        self._profile = profile
         self._pseudonyms = pseudonyms
         self._subject = subject
+        self._signed = subject.signed
 
     def dataset(
         self, buffer: Buffer, found: Sequence[Element], encoding: Encoding, parent: int | None, depth: int
@@ -116,7 +116,7 @@ class Walker:
     ) -> Done:
         tag = element.tag
         group = tag >> 16
-        vr = agreed_vr(tag, element.vr, implicit=encoding.implicit, signed=self._subject.signed)
+        vr = agreed_vr(tag, element.vr, encoding.implicit, self._signed)
         if vr is None or group < _FIRST_GROUP or group in _NEVER_GROUPS or not tag & 0xFFFF:
             return Done(b"", ((tag, _REMOVED),))
         if tag == _CHARACTER_SET or (is_retired(tag) and not (group in _TECHNICAL_GROUPS and vr in _NUMBERS)):
@@ -137,7 +137,7 @@ class Walker:
     ) -> Done:
         """Clean a sequence that stays item by item: that is its dummy, too, for nothing is left of it."""
         tag = element.tag
-        rule = self._profile.rule(tag)
+        rule = self.actions.rule(tag)
         letter = "K" if rule is None else self.actions.letter(tag, rule.code, parent)
         if letter == _REMOVED:
             return Done(b"", ((tag, letter),))
