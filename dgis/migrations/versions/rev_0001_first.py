@@ -1307,6 +1307,13 @@ def upgrade() -> None:
         )
         batch_op.create_index("ix_replica_object_record_key", ["record_key"], unique=False)
         batch_op.create_index(
+            "ix_replica_object_removing",
+            ["removing_ms"],
+            unique=False,
+            sqlite_where=sa.text("removing_ms IS NOT NULL"),
+            postgresql_where=sa.text("removing_ms IS NOT NULL"),
+        )
+        batch_op.create_index(
             "ix_replica_object_superseded",
             ["superseded_ms"],
             unique=False,
@@ -1580,6 +1587,11 @@ def downgrade() -> None:
             "ix_replica_object_superseded",
             sqlite_where=sa.text("superseded_ms IS NOT NULL"),
             postgresql_where=sa.text("superseded_ms IS NOT NULL"),
+        )
+        batch_op.drop_index(
+            "ix_replica_object_removing",
+            sqlite_where=sa.text("removing_ms IS NOT NULL"),
+            postgresql_where=sa.text("removing_ms IS NOT NULL"),
         )
         batch_op.drop_index("ix_replica_object_record_key")
         batch_op.drop_index(
