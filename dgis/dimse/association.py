@@ -137,8 +137,10 @@ class Association:
             AssociationEndedError: the association is over.
         """
         first, self._held = [*self._held, *self.prepare(context_id, command)], []
-        pdus = () if data is None else data_pdus(context_id, 0, data, self._send_pdu_bytes)
-        for group in gathered(pdus, first):
+        if data is None:
+            self._upper.send_data(first)
+            return
+        for group in gathered(data_pdus(context_id, 0, data, self._send_pdu_bytes), first):
             self._upper.send_data(group)
 
     def prepare(self, context_id: int, command: Command) -> list[Buffer]:

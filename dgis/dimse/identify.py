@@ -74,15 +74,20 @@ def identify(head: Buffer, transfer_syntax: str, *, whole: bool = True) -> Ident
                 break
     except WalkError:
         pass  # what stands before is good; whether it is enough is judged below
+    if len(values) == len(_WORDS) and all(map(is_uid, values.values())):
+        return Identity(
+            values[SOP_CLASS_UID],
+            values[SOP_INSTANCE_UID],
+            values[STUDY_INSTANCE_UID],
+            values[SERIES_INSTANCE_UID],
+        )
     missing = tuple(tag for tag in _WORDS if not values.get(tag))
     if missing and not whole and not passed:
         return None
     if missing:
         return Refusal(Status.CANNOT_UNDERSTAND, f"{_WORDS[missing[0]]} missing or empty", missing)
     broken = tuple(tag for tag in _WORDS if not is_uid(values[tag]))
-    if broken:
-        return Refusal(Status.CANNOT_UNDERSTAND, f"{_WORDS[broken[0]]} is not a valid UID", broken)
-    return Identity(*(values[tag] for tag in _WORDS))
+    return Refusal(Status.CANNOT_UNDERSTAND, f"{_WORDS[broken[0]]} is not a valid UID", broken)
 
 
 def _values(head: Buffer, encoding: Encoding) -> Iterator[tuple[int, int, int]]:

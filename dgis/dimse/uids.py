@@ -14,8 +14,7 @@ EXPLICIT_BE = "1.2.840.10008.1.2.2"
 IMPLEMENTATION_CLASS = "2.25.221478410871655418012926318126317530466"
 IMPLEMENTATION_VERSION = "DGIS_1"
 
-_UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
-_UID_CHARACTERS = 64  # PS3.5 9.1
+_UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(?:\.[0-9]+)*\Z").match  # PS3.5 9.1
 
 
 def is_uid(text: str) -> bool:
@@ -23,4 +22,4 @@ def is_uid(text: str) -> bool:
 
     A leading zero in a component is let pass: modalities send such UIDs, and they are harmless.
     """
-    return len(text) <= _UID_CHARACTERS and _UID.fullmatch(text) is not None
+    return _UID(text) is not None

@@ -56,6 +56,7 @@ class UpperLayer:
         self._wire = wire
         self._role = role
         self._limits = limits
+        self._most_data_bytes = limits.max_pdu_bytes + _SLACK_BYTES
         self._fault = AbortReason.NOT_SPECIFIED
         self._decoded: object = None  # of the last PDU that has a content of its own
         self.state = State.IDLE
@@ -181,14 +182,14 @@ class UpperLayer:
         """Return type, offset and length of a PDU that leaves something to do; all other ways out raise."""
         try:
             kind, length = self._wire.next_header()
+            if kind == PduType.DATA and self.state is State.ESTABLISHED and self._fits(length):
+                return kind, self._wire.take(length), length  # DT-2: stays in Sta6; every image passes here
             event = self._judge(kind, length)
             offset = self._wire.take(length)
         except TransportClosedError as error:
             raise self._transport_gone(str(error)) from error
         except PeerTooSlowError as error:
             raise self._out_of_patience(str(error)) from error
-        if event is Event.DATA_PDU and self.state is State.ESTABLISHED:
-            return kind, offset, length  # DT-2: stays in Sta6; not looked up, every image passes here
         self._decode(kind, offset, length)
         self._fault = AbortReason.UNEXPECTED_PDU
         action = self._step(event)
@@ -209,7 +210,7 @@ class UpperLayer:
         if event is None:
             raise self.violation(f"PDU of type {kind}", AbortReason.UNRECOGNIZED_PDU)
         if kind == PduType.DATA:
-            fits = PDV_OVERHEAD <= length <= self._limits.max_pdu_bytes + _SLACK_BYTES
+            fits = self._fits(length)
         elif kind <= PduType.ASSOCIATE_AC:
             fits = length <= self._limits.associate_bytes
         else:
@@ -217,6 +218,9 @@ class UpperLayer:
         if not fits:
             raise self.violation(f"PDU of type {kind} with {length} bytes")
         return event
+
+    def _fits(self, length: int) -> bool:
+        return PDV_OVERHEAD <= length <= self._most_data_bytes
 
     def _decode(self, kind: int, offset: int, length: int) -> None:
         decode = _DECODERS.get(kind)
@@ -283,4 +287,4 @@ class UpperLayer:
         return self.abort(words, EndingKind.TOO_SLOW)
 
     def _reserve(self) -> None:
-        self._wire.reserve(_BUFFERED_PDUS * (self._limits.max_pdu_bytes + _SLACK_BYTES))
+        self._wire.reserve(_BUFFERED_PDUS * self._most_data_bytes)
