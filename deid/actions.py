@@ -127,7 +127,7 @@ class Actions:
             return self.cleaning.safe(tag, vr, raw) if vr in _DATED else None
         if rule.code != _KEEP:
             cleaned = rule.option is Option.CLEAN_DESCRIPTORS and vr in TEXT_VRS
-            return self.cleaning.text(tag, vr, raw) if cleaned else None
+            return self.cleaning.description(raw) if cleaned else None
         if rule.option in _VERBATIM and (vr in TEXT_VRS or vr in _NAMES):
             text = plain_text(raw)
             return None if text is None else text.encode("ascii")

@@ -1,10 +1,11 @@
+import re
 from collections.abc import Callable
 
 from deid.icc import plain_profile
 from deid.profile import Option, Profile
 from deid.pseudonyms import Pseudonyms, is_registered
 from deid.subject import Subject
-from deid.tables.loader import allowed_text, bulk_tags, coded_terms
+from deid.tables.loader import allowed_text, bulk_tags, coded_terms, descriptor_words
 from deid.values import (
     TEXT_VRS,
     UNBROKEN_VRS,
@@ -23,6 +24,7 @@ from deid.values import (
 _PLACED = frozenset({0x00080008, 0x00089007})  # ImageType, FrameType
 
 _ICC_PROFILE = 0x00282000
+_WORD = re.compile(r"[A-Za-z0-9]+")
 
 # UIDs that say what kind of thing something is (PS3.6 Annex A, PS3.16 Table 8-1), never which one: SOP
 # classes, transfer syntaxes, coding schemes, context groups.
@@ -43,6 +45,7 @@ class Cleaning:
         self._texts = allowed_text()
         self._terms = coded_terms()
         self._bulk = bulk_tags()
+        self._words = descriptor_words()
         self._ages = profile.has(Option.PATIENT_CHARACTERISTICS)
         self._uids_stay = profile.has(Option.RETAIN_UIDS)
         # None: no option keeps dates at all.
@@ -103,6 +106,12 @@ class Cleaning:
         values = [whole] if vr in UNBROKEN_VRS else [one.strip() for one in whole.split("\\")]
         kept = all(not one or allowed.allows(one) for one in values)
         return "\\".join(values).encode("ascii") if kept else None
+
+    def description(self, raw: bytes) -> bytes | None:
+        """Return the words of a description that say what was examined and how; None where there are none."""
+        text = plain_text(raw)
+        known = [word for word in _WORD.findall(text or "") if word.upper() in self._words]
+        return " ".join(known).encode("ascii") or None
 
     def _is_kind(self, text: str) -> bool:
         return _is_uid(text) and (text == self._sop_class or text.startswith(_KIND_ROOTS))

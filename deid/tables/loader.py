@@ -145,6 +145,12 @@ def allowed_text() -> Mapping[int, AllowedText]:
 
 
 @cache
+def descriptor_words() -> frozenset[str]:
+    """Return the words, in capitals, that descriptions may keep."""
+    return frozenset(word for (word,) in records("descriptor_words.tsv"))
+
+
+@cache
 def bulk_tags() -> frozenset[int]:
     """Return the attributes of byte and word VRs (OB, OW, OF, ...) that hold measurements or tables."""
     return frozenset(_tag_of(keyword) for keyword, _note in records("bulk_attributes.tsv"))

@@ -1,5 +1,7 @@
 """Other people's files: nothing that names anyone comes out, and what comes out is DICOM."""
 
+import os
+import random
 import re
 import shutil
 import struct
@@ -151,6 +153,24 @@ def test_technical_values_of_the_series_stay_to_the_byte(engine):
             assert same or element.vr == "CS", f"{path} {element.tag:08X}"
     assert kept > 1000
     assert lost <= kept / 100
+
+
+@pytest.mark.usefixtures("corpus")
+def test_mangled_files_are_answered(engine):
+    choose = random.Random(4711)
+    small = [path for path in FILES if path.stat().st_size < 200_000]
+    for _ in range(int(os.environ.get("DGIS_TEST_MUTATIONS", "500"))):
+        data, syntax = opened(choose.choice(small))
+        mangled = bytearray(data)
+        for _ in range(choose.randint(1, 8) if mangled else 0):
+            at = choose.randrange(min(len(mangled), 20_000))
+            put = choose.choice([b"\xff\xff\xff\xff", b"\0\0\0\0", b"\xfe\xff\xdd\xe0", choose.randbytes(1)])
+            mangled[at : at + choose.choice([0, len(put)])] = put
+        form = engine.deidentify(bytes(mangled), syntax, "1.2.3")
+        assert isinstance(form, Published | Withheld)
+        if isinstance(form, Published):
+            tags = [one.tag for one in elements(form.before, Encoding.EXPLICIT_LE)]
+            assert tags == sorted(set(tags))
 
 
 def whole(data, form):

@@ -197,6 +197,16 @@ def test_options_keep_what_they_are_for():
     assert (form.study_uid, form.series_uid, form.sop_instance_uid) == (STUDY, SERIES, INSTANCE)
 
 
+def test_descriptions_keep_the_words_of_the_trade_and_no_others():
+    data = dataset(
+        el(0x0008103E, "LO", "CT Chest w/ contrast, Jane DOE 4711"), el(0x00081030, "LO", "DOE JANE")
+    )
+    found = header(published(data, engine=deidentifier("modified-dates", "clean-descriptors")))
+    assert found.SeriesDescription == "CT Chest w contrast"
+    assert "StudyDescription" not in found
+    assert "SeriesDescription" not in header(published(data))
+
+
 def test_technical_values_stay_to_the_byte():
     kept = {
         0x00080008: ("CS", "ORIGINAL\\PRIMARY\\AXIAL"),
