@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, Select, bindparam, select
 
 from catalog.callers import PATTERN_FIELDS, Assertions, Right
 from catalog.grants import FOR_EVER_MS, Grant, What, Who, write_once
-from catalog.sql import OneOf, insert_ignoring, json_list
+from catalog.sql import OneOf, Statements, insert_ignoring, json_list
 from catalog.tables import contributor
 
 
@@ -76,9 +77,16 @@ def ensure_contributors(
 
 
 def _known(connection: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    lookup = _STATEMENTS.get(connection, "known", _by_digest)
+    found = lookup.run(connection, {"digests": json_list(digest for _facility, digest in wanted)})
+    return {(row.facility, row.digest): row.id for row in found}
+
+
+_STATEMENTS = Statements(4)
+
+
+def _by_digest() -> Select[Any]:
     columns = contributor.c
-    statement = select(columns.facility, columns.digest, columns.id).where(
+    return select(columns.facility, columns.digest, columns.id).where(
         OneOf(columns.digest, bindparam("digests"))
     )
-    found = connection.execute(statement, {"digests": json_list(digest for _facility, digest in wanted)})
-    return {(facility, digest): row_id for facility, digest, row_id in found}

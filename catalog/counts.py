@@ -6,17 +6,17 @@ series upwards; the first instance of a series makes it count in its study, and 
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, select, update
+from sqlalchemy import Connection, RowMapping, Select, Table, Update, bindparam, select, update
 
 from catalog import text
 from catalog.attributes import STORED
-from catalog.extract import Attributes
+from catalog.extract import Attributes, Row
 from catalog.query import Level
-from catalog.sql import insert_ignoring
+from catalog.sql import OneOfIds, Statements, insert_ignoring
 from catalog.tables import Family, folded_columns
 
 
@@ -72,21 +72,34 @@ def _apply(
 ) -> Sequence[RowMapping]:
     """Lock the rows, write what changes in them, and return them as they were before."""
     table = family.table(level)
-    locked = select(table).where(table.c.id.in_(sorted(changes))).order_by(table.c.id).with_for_update()
-    rows = connection.execute(locked).mappings().all()
     columns = [name for name in _COUNTED if name in table.c]
-    updates = []
-    for row in rows:
-        change = changes[row["id"]]
-        updates.append({"row": row["id"], **{f"new_{name}": _COUNTED[name](row, change) for name in columns}})
-        _fill(connection, family, level, row, change.headers)
-    statement = (
-        update(table)
-        .where(table.c.id == bindparam("row"))
-        .values({name: bindparam(f"new_{name}") for name in columns})
+    lock = _STATEMENTS.get(connection, ("lock", table.name), lambda: _locked(table))
+    rows = lock.run(connection, {"rows": json.dumps(sorted(changes))}).mappings().all()
+    count = _STATEMENTS.get(connection, ("count", table.name), lambda: _counted(table, columns))
+    count.run_each(
+        connection,
+        (
+            {"row": row["id"], **{f"new_{name}": _COUNTED[name](row, changes[row["id"]]) for name in columns}}
+            for row in rows
+        ),
     )
-    connection.execute(statement, updates)
+    for row in rows:
+        _fill(connection, family, level, row, changes[row["id"]].headers)
     return rows
+
+
+_STATEMENTS = Statements(32)
+
+
+def _locked(table: Table) -> Select[Any]:
+    wanted = OneOfIds(table.c.id, bindparam("rows"))
+    # No key update: two writers hold each other's rows by foreign key already, and would deadlock over more.
+    return select(table).where(wanted).order_by(table.c.id).with_for_update(key_share=True)
+
+
+def _counted(table: Table, columns: Iterable[str]) -> Update:
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in columns}
+    return update(table).where(table.c.id == bindparam("row")).values(values)
 
 
 def _union(before: str, more: Iterable[str]) -> str:
@@ -103,20 +116,29 @@ _COUNTED: dict[str, Any] = {
 
 
 def _fill(
-    connection: Connection, family: Family, level: Level, row: RowMapping, headers: Sequence[Attributes]
+    connection: Connection, family: Family, level: Level, row: RowMapping, headers: Iterable[Attributes]
 ) -> None:
     """Fill what the row has no value for; what a name is matched by follows the name."""
+    empty = [columns for columns in _FILLED[level] if row[columns[0]] in _NOTHING]
     filled: dict[str, Any] = {}
-    for columns in _FILLED[level]:
-        if row[columns[0]] in _NOTHING:
-            found = (header.row(level) for header in headers)
-            first = next((values for values in found if values[columns[0]] not in _NOTHING), None)
-            filled |= {} if first is None else {name: first[name] for name in columns}
+    for values in _distinct(header.row(level) for header in headers):
+        for columns in empty:
+            if values[columns[0]] not in _NOTHING and columns[0] not in filled:
+                filled |= {name: values[name] for name in columns}
     if filled:
         table = family.table(level)
         connection.execute(update(table).where(table.c.id == row["id"]).values(filled))
     if "patient_name" in filled:
         write_name_words(connection, family, [(row["id"], filled["patient_name"])])
+
+
+def _distinct(rows: Iterable[Row]) -> Iterator[Row]:
+    """Leave out what equals the row before it, as the images of a series mostly do."""
+    before: Row | None = None
+    for row in rows:
+        if row != before:
+            yield row
+        before = row
 
 
 _NOTHING = frozenset({None, ""})

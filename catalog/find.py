@@ -98,7 +98,7 @@ class _Search:
             lambda: statement(self.tree, family, self.viewer.access, resumed=behind is not None),
         )
         start = {f"after_{place}": part for place, part in enumerate(behind or ())}
-        with prepared.run(self.connection, {**values(self.tree), **self.viewer.bound, **start}) as rows:
+        with prepared.stream(self.connection, {**values(self.tree), **self.viewer.bound, **start}) as rows:
             entities = (list(same) for _scope, same in groupby(rows, key=lambda row: row[: shown.scope]))
             while chunk := list(islice(entities, _ENTITIES_AT_ONCE)):
                 wanted = [shown.to_count(group) for group in chunk]

@@ -6,14 +6,15 @@ bytes again are a duplicate; other bytes are kept as a conflict until an operato
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, Select, bindparam, select
 
 from catalog.callers import Assertions
 from catalog.contributors import PublisherGrant, ensure_contributors
 from catalog.extract import Attributes
 from catalog.rows import Entry, write
-from catalog.sql import OneOf, insert_ignoring, json_list
+from catalog.sql import OneOf, Statements, insert_ignoring, json_list
 from catalog.tables import PHI, conflict
 
 
@@ -121,12 +122,19 @@ def _entry(each: Received, contributor_id: int) -> Entry:
 
 
 def _known(connection: Connection, batch: Sequence[Received]) -> dict[str, tuple[int, bytes]]:
+    lookup = _STATEMENTS.get(connection, "known", _by_uid)
+    found = lookup.run(connection, {"uids": json_list(each.sop_instance_uid for each in batch)})
+    return {row.sop_instance_uid: (row.id, bytes(row.sha256)) for row in found}
+
+
+_STATEMENTS = Statements(4)
+
+
+def _by_uid() -> Select[Any]:
     columns = PHI.instance.c
-    statement = select(columns.sop_instance_uid, columns.id, columns.sha256).where(
+    return select(columns.sop_instance_uid, columns.id, columns.sha256).where(
         OneOf(columns.sop_instance_uid, bindparam("uids"))
     )
-    found = connection.execute(statement, {"uids": json_list(each.sop_instance_uid for each in batch)})
-    return {uid: (row_id, sha256) for uid, row_id, sha256 in found}
 
 
 def _keep_aside(connection: Connection, each: Received, contributor_id: int) -> int:

@@ -74,7 +74,7 @@ def _claim(connection: Connection, part: Part) -> set[int]:
         select(columns.id)
         .where(columns.id.in_(sorted(places)), columns.record_key.is_(None))
         .order_by(columns.id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     claimed = set(connection.execute(free).scalars())
     pointers = [{"row": row, "at": places[row][0], "why": places[row][1]} for row in sorted(claimed)]

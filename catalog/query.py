@@ -12,13 +12,9 @@ class Level(Enum):
     SERIES = "SERIES"
     IMAGE = "IMAGE"
 
-    @property
-    def depth(self) -> int:
-        """0 for a patient, 3 for an image."""
-        return _DEPTH[self.value]
-
-
-_DEPTH = {"PATIENT": 0, "STUDY": 1, "SERIES": 2, "IMAGE": 3}
+    def __init__(self, _wire: str) -> None:
+        #: 0 for a patient, 3 for an image.
+        self.depth = len(type(self).__members__)
 
 
 class Root(Enum):

@@ -70,7 +70,7 @@ def _resolve(connection: Connection, tree: Tree, seen: Viewer) -> Iterator[Insta
     for family in (PHI, DEID) if seen.access.originals else (DEID,):
         key = (family.original, shape(tree), seen.access)
         prepared = _STATEMENTS.get(connection, key, partial(_statement, tree, family, seen.access))
-        with prepared.run(connection, {**values(tree), **seen.bound}) as rows:
+        with prepared.stream(connection, {**values(tree), **seen.bound}) as rows:
             for row in rows:
                 yield InstanceRef(original=family.original, **row._mapping)  # noqa: SLF001 - public, despite its name
 

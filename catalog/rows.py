@@ -4,16 +4,16 @@ Every step takes its rows in one order (patients, studies, series, instances, th
 upwards, each sorted), so that two gateways writing the same study wait for each other and never deadlock.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, select
+from sqlalchemy import Connection, Select, Table, bindparam, select
 
 from catalog.counts import add_counts, write_name_words
 from catalog.extract import Attributes
 from catalog.query import Level
-from catalog.sql import OneOf, insert_ignoring, json_list
+from catalog.sql import OneOf, Statements, insert_ignoring, json_list
 from catalog.tables import Family
 
 Key = tuple[str | int, ...]
@@ -145,13 +145,19 @@ def _existing(
     connection: Connection, table: Table, columns: tuple[str, ...], wanted: Iterable[Key]
 ) -> dict[Key, int]:
     """Look rows up by the first of their key columns, which is nearly unique."""
-    statement = select(table.c.id, *(table.c[name] for name in columns)).where(
-        OneOf(table.c[columns[0]], bindparam("keys"))
-    )
-    keys = json_list(dict.fromkeys(str(key[0]) for key in wanted))
+    lookup = _STATEMENTS.get(connection, table.name, lambda: _lookup(table, columns))
     wanted = set(wanted)
-    found = connection.execute(statement, {"keys": keys})
-    return {tuple(key): row_id for row_id, *key in found if tuple(key) in wanted}
+    found = lookup.run(connection, {"keys": json_list({str(key[0]) for key in wanted})})
+    pairs: Iterator[tuple[Key, int]] = ((tuple(row[1:]), row[0]) for row in found)
+    return {key: row_id for key, row_id in pairs if key in wanted}
+
+
+_STATEMENTS = Statements(16)
+
+
+def _lookup(table: Table, columns: tuple[str, ...]) -> Select[Any]:
+    keys = [table.c[name] for name in columns]
+    return select(table.c.id, *keys).where(OneOf(keys[0], bindparam("keys")))
 
 
 def _inserted(

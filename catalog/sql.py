@@ -2,17 +2,17 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Connection, CursorResult, Dialect, Select, Table
+from sqlalchemy import CompoundSelect, Connection, CursorResult, Dialect, Select, Table, Update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-Statement = Select[Any] | CompoundSelect[Any]
+Statement = Select[Any] | CompoundSelect[Any] | Update
 Insert = sqlite.Insert | postgresql.Insert
 
 # The constructs below have no declared type: SQLite knows no booleans, and SQLAlchemy would compare a Boolean
@@ -185,14 +185,24 @@ class Prepared:
         self._order = None if compiled.positiontup is None else tuple(compiled.positiontup)
         self._fixed = dict(compiled.construct_params(_check=False))
 
-    def run(self, connection: Connection, values: dict[str, Any]) -> CursorResult[Any]:
-        """Execute with values by name; rows are fetched as they are asked for."""
+    def _arranged(self, values: Mapping[str, Any]) -> dict[str, Any] | tuple[Any, ...]:
         full = {**self._fixed, **values}
-        streamed = {"stream_results": True, "max_row_buffer": _ROWS_AHEAD}
-        if self._order is None:
-            return connection.exec_driver_sql(self.sql, full, execution_options=streamed)
-        ordered = tuple(full[name] for name in self._order)
-        return connection.exec_driver_sql(self.sql, ordered, execution_options=streamed)
+        return full if self._order is None else tuple(full[name] for name in self._order)
+
+    def run(self, connection: Connection, values: Mapping[str, Any]) -> CursorResult[Any]:
+        """Execute with values by name."""
+        return connection.exec_driver_sql(self.sql, self._arranged(values))
+
+    def stream(self, connection: Connection, values: Mapping[str, Any]) -> CursorResult[Any]:
+        """Execute with values by name; rows are fetched as they are asked for."""
+        options = {"stream_results": True, "max_row_buffer": _ROWS_AHEAD}
+        return connection.exec_driver_sql(self.sql, self._arranged(values), execution_options=options)
+
+    def run_each(self, connection: Connection, several: Iterable[Mapping[str, Any]]) -> None:
+        """Execute once for each set of values; what they return is not asked for."""
+        arranged: Any = [self._arranged(values) for values in several]
+        if arranged:
+            connection.exec_driver_sql(self.sql, arranged)
 
 
 _ROWS_AHEAD = 256

@@ -84,15 +84,15 @@ def test_gateways_adding_to_one_study_count_every_image(world):
     def store(number):
         images = [
             Image(f"1.{number}.{n}", series=f"3.{n % 2}", contributor=(ALPHA, BETA)[number % 2])
-            for n in range(20)
+            for n in range(40)
         ]
-        for start in range(0, 20, 5):
+        for start in range(0, 40, 4):
             with world.engine.begin() as connection:
-                ingest(connection, [image.received() for image in images[start : start + 5]])
+                ingest(connection, [image.received() for image in images[start : start + 4]])
 
     at_once(store)
-    assert sorted(row["instance_count"] for row in rows(world.engine, PHI.study)) == [40, 40]
-    assert sorted(row["instance_count"] for row in rows(world.engine, PHI.series)) == [20] * 4
+    assert sorted(row["instance_count"] for row in rows(world.engine, PHI.study)) == [80, 80]
+    assert sorted(row["instance_count"] for row in rows(world.engine, PHI.series)) == [40] * 4
 
 
 def test_two_publishers_of_one_part_publish_it_once(world):
