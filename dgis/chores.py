@@ -15,7 +15,7 @@ from dgis.cache.files import SegmentFiles
 from dgis.cache.index import CacheIndex
 from dgis.cache.log import ReceiveLog
 from dgis.configuration import Configuration
-from dgis.parts import deid_profile, now_ms
+from dgis.parts import deid_profile, now_ms, pixel_rules
 from dgis.publisher.pack import Packer
 from dgis.publisher.publisher import Means, Pace, Publisher
 from dgis.publisher.queue import Owner
@@ -47,7 +47,7 @@ def publishing(
 ) -> list[Chore]:
     """Return the chores that plan and publish; each publishing thread has a de-identifier of its own."""
     gateway = configuration.gateway
-    profile = deid_profile(configuration)
+    profile, rules = deid_profile(configuration), pixel_rules(configuration)
     pace = Pace(configuration.publish.part_bytes, configuration.publish.lease_seconds * 1000)
     index = CacheIndex(files, gateway.name)
     about: dict[str, JSON] = {
@@ -57,7 +57,7 @@ def publishing(
     }
 
     def publisher() -> Publisher:
-        packer = Packer(Deidentifier(profile, secrets.site, gateway.facility), about)
+        packer = Packer(Deidentifier(profile, secrets.site, gateway.facility, rules), about)
         owner = Owner(gateway.name, f"{gateway.name}/{os.getpid()}/{uuid.uuid4().hex[:8]}")
         means = Means(replicas.engine, index, packer, secrets.keys, replicas, now_ms)
         return Publisher(means, owner, pace)

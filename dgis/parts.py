@@ -12,6 +12,7 @@ from deid.keys.store import KeyStore
 from deid.keys.values import KeysError
 from deid.profile import Profile, ProfileError
 from deid.pseudonyms import Pseudonyms, SiteSecrets
+from deid.verdict import PixelRule, parse_rule, standard_rules
 from dgis import database
 from dgis.cache.log import Limits as CacheLimits
 from dgis.cache.log import ReceiveLog
@@ -103,6 +104,24 @@ def open_pseudonyms(configuration: Configuration) -> Pseudonyms:
     """
     secrets, _keys = open_keys(configuration)
     return Pseudonyms(secrets, configuration.gateway.facility)
+
+
+def pixel_rules(configuration: Configuration) -> tuple[PixelRule, ...]:
+    """Return the rules that decide on pixels: the site's own first, then the built-in ones.
+
+    Raises:
+        StartError: the rules file cannot be read, or a line of it states no rule.
+    """
+    path = configuration.deid.rules_file
+    if path is None:
+        return standard_rules()
+    try:
+        lines = [line.split("\t") for line in path.read_text("utf-8").splitlines() if line and line[0] != "#"]
+        return (*(parse_rule(line) for line in lines), *standard_rules())
+    except OSError as error:
+        raise StartError(f"deid.rules_file: cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise StartError(f"deid.rules_file: {path}: {error}") from None
 
 
 def deid_profile(configuration: Configuration) -> Profile:
