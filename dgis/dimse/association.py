@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 
 from dgis.dimse.commands import Command, MalformedCommandError, decode_command, encode_command
 from dgis.dimse.endings import AssociationEndedError
@@ -40,7 +41,7 @@ class Association:
         limits: Limits,
     ) -> None:
         self.contexts = contexts
-        self.idle = False  # waiting between messages: the server may wake such an association when it stops
+        self.idle_since: float | None = None  # monotonic seconds; None during a message or an operation
         self._upper = upper_layer
         self._wire = wire
         self._limits = limits
@@ -66,8 +67,8 @@ class Association:
             AssociationEndedError: the association is over.
         """
         self._wire.expect(self._between)
-        self.idle = True
-        if self._upper.stopping:  # looked at after `idle` is set, as `stop` looks at `idle` after it set this
+        self.idle_since = monotonic()
+        if self._upper.stopping:  # looked at after `idle_since`, as `stop` sets it before it looks there
             raise self._upper.abort("the gateway stops")
         return self._read_command()
 
@@ -185,7 +186,7 @@ class Association:
     def stop(self) -> None:
         """Let an idle association abort now, a busy one after its operation; callable from another thread."""
         self._upper.stopping = True
-        if self.idle:
+        if self.idle_since is not None:
             self._wire.wake()
 
     @property
@@ -221,8 +222,8 @@ class Association:
         """Return context ID, control header and payload of the next presentation data value."""
         if not self._left:
             self._offset, self._left = self._upper.next_data()
-            if self.idle:
-                self.idle = False
+            if self.idle_since is not None:
+                self.idle_since = None
                 self._wire.expect(self._in_message)
         if self._left < PDV_OVERHEAD:
             raise self._upper.violation(f"{self._left} stray bytes in a P-DATA-TF")

@@ -4,6 +4,7 @@ import itertools
 import socket
 import ssl
 from collections.abc import Callable
+from time import monotonic
 
 import structlog
 
@@ -79,6 +80,11 @@ class Conversation:
         finally:
             self._socket.close()
             self._register.leave(self)
+
+    def idle_seconds(self) -> float:
+        """How long the peer has asked for nothing; 0 during an operation."""
+        since = self._association.idle_since if self._association else None
+        return 0.0 if since is None else monotonic() - since
 
     def stop(self) -> None:
         """End after the operation at hand; callable from another thread."""

@@ -32,6 +32,7 @@ class Limits:
 
     max_associations: int = 100
     max_associations_per_address: int | None = None  # None: half of all, so that nobody takes every one
+    spare_after_seconds: float = 2.0  # idle so long, an association gives way where a limit is reached
     max_unassociated: int = 64  # connections that have not proposed an association yet; the oldest gives way
 
     @property

@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from typing import Protocol
 
 from dgis.dimse.limits import Limits
@@ -11,6 +12,9 @@ class Connection(Protocol):
     """What the register needs of a connection."""
 
     address: str
+
+    def idle_seconds(self) -> float:
+        """How long the peer has asked for nothing; 0 during an operation."""
 
     def stop(self) -> None:
         """End between operations; callable from another thread."""
@@ -46,24 +50,34 @@ class Register:
             victim.cut()
 
     def promote(self, connection: Connection) -> bool:
-        """Count a connection as an association; False where a limit is reached."""
+        """Count a connection as an association; False where a limit is reached and nobody gives way.
+
+        The association that has been idle longest gives way once it was so for `spare_after_seconds`: peers
+        that open associations and leave them do not keep out those that have something to say.
+        """
         with self._changed:
-            same = sum(other.address == connection.address for other in self._standing)
-            room = (
-                connection in self._waiting
-                and len(self._standing) < self._limits.max_associations
-                and same < self._limits.associations_per_address
-            )
-            if room:
-                del self._waiting[connection]
-                self._standing[connection] = None
-            return room
+            if connection not in self._waiting:
+                return False
+            same = [other for other in self._standing if other.address == connection.address]
+            rivals: Iterable[Connection] = ()
+            if len(same) >= self._limits.associations_per_address:
+                rivals = same
+            elif len(self._standing) >= self._limits.max_associations:
+                rivals = self._standing
+            victim = max(rivals, key=lambda other: other.idle_seconds(), default=None)
+            if victim is not None:
+                if victim.idle_seconds() <= self._limits.spare_after_seconds:
+                    return False
+                self._move(victim, self._standing, self._waiting)
+            self._move(connection, self._waiting, self._standing)
+        if victim is not None:
+            victim.stop()
+        return True
 
     def demote(self, connection: Connection) -> None:
         """Count a refused association as waiting again while its connection is closed."""
         with self._changed:
-            self._standing.pop(connection, None)
-            self._waiting[connection] = None
+            self._move(connection, self._standing, self._waiting)
 
     def leave(self, connection: Connection) -> None:
         """Forget a connection that is closed."""
@@ -101,3 +115,8 @@ class Register:
         """Wait until nobody is connected; False after `seconds`."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting and not self._standing, seconds)
+
+    @staticmethod
+    def _move(connection: Connection, source: dict[Connection, None], target: dict[Connection, None]) -> None:
+        source.pop(connection, None)
+        target[connection] = None

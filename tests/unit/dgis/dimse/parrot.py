@@ -107,7 +107,9 @@ class Parrot:
 
     def echoes(self) -> bool:
         """Whether a whole good association still works on this connection."""
-        self.associate(ECHO_CONTEXT)
+        self.say(encode_request(request(ECHO_CONTEXT)))
+        if self.hear()[0] != 2:
+            return False
         self.say(command(1, echo_command()))
         status = self.hear_command().status
         self.say(RELEASE)

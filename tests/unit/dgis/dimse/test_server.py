@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -127,9 +128,9 @@ def test_a_slow_sender_is_cut_off(archive):
         assert bird.hear()[0] in (0, 7)
         stop.set()
         thread.join()
-        wait_until(lambda: archive.abandoned == 1, 5, "the sink is abandoned")
-        ended = [event.words for event in archive.events if event.note is Note.ASSOCIATION_ENDED]
-        assert ended == ["too slow: message: below 10000 bytes/s"]
+        wait_until(lambda: len(archive.events) == 2, 5, "the end is noted")
+        assert archive.abandoned == 1
+        assert archive.events[1].words == "too slow: message: below 10000 bytes/s"
 
 
 def test_an_idle_association_is_aborted(archive):
@@ -232,6 +233,29 @@ def test_over_the_limit_of_an_address_the_rejection_is_transient(archive):
         assert birds[0].hear()[0] == 6
         birds[0].close()
         wait_until(lambda: good_client_is_served(port), 5, "the slot is free again")
+
+
+def test_who_leaves_associations_open_keeps_nobody_out(archive):
+    limits = replace(TIGHT, idle_seconds=30, spare_after_seconds=0.05)
+    with serving(archive, limits) as port, ExitStack() as stack:
+        birds = [stack.enter_context(parrot(port)) for _ in range(20)]
+        for bird in birds:
+            bird.say(ASSOCIATED)
+            assert bird.hear()[0] in (2, 3)
+        wait_until(lambda: good_client_is_served(port), 5, "somebody gives way")
+
+
+def test_an_association_at_work_never_gives_way(archive):
+    limits = replace(TIGHT, idle_seconds=30, spare_after_seconds=0, window_seconds=30, max_associations=1)
+    with serving(archive, limits) as port, parrot(port) as busy, parrot(port) as other:
+        busy.associate(CT_CONTEXT)
+        message = command(3, store_command("1.2.3.4")) + pdata(3, 2, data_set())
+        busy.say(message[:-10])
+        wait_until(lambda: archive.incoming, 5, "the store has begun")
+        other.say(ASSOCIATED)
+        assert other.hear() == (3, b"\0\2\3\2")
+        busy.say(message[-10:])
+        assert busy.hear_command().status == 0
 
 
 def test_refusals_and_endings_are_noted_without_what_the_peer_said(archive, port):
