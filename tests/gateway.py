@@ -185,7 +185,7 @@ class Gateway:
         return self.home / "nodes" / f"node-{letter}"
 
     def on_nodes(self) -> Iterator[bytes]:
-        """Everything that lies on any node, absent ones too: objects as they are, and record headers inflated."""
+        """All that lies on any node, absent ones too: objects as they are, and headers inflated."""
         for path in sorted((self.home / "nodes").rglob("*")):
             if path.is_file():
                 data = path.read_bytes()

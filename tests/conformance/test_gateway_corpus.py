@@ -52,7 +52,7 @@ def test_every_instance_was_answered_with_success(corpus_run):
 def test_other_bytes_under_a_known_uid_are_kept_as_conflicts(corpus_run):
     expected = sum(len(versions) - 1 for versions in corpus_run.versions.values())
     listed = corpus_run.gateway.json("conflicts", "list")
-    assert {row["kind"] for row in listed} == {"conflict"}
+    assert {row["kind"] for row in listed} == {"different-bytes"}
     assert len(listed) == expected > 0
     assert corpus_run.status["cache"]["conflicts"] == expected
 
