@@ -87,7 +87,7 @@ def run_worker(configuration: Configuration, ready: int | None) -> None:
     own_fleet = fleet.open_fleet(configuration)
     replicas = Replicas(engine, own_fleet, fleet.rules(configuration))
     reading = engine.execution_options(read_only=True)
-    shelf = Shelf(reading, own_fleet, Reporter(engine, now_ms), read_ahead_bytes=_READ_AHEAD_BYTES)
+    shelf = Shelf(reading, own_fleet, Reporter(engine, now_ms))
     threads = configuration.publish.workers or os.cpu_count() or 1
     server = KeyholderServer(
         keyholder_socket(configuration),
@@ -109,9 +109,6 @@ def run_worker(configuration: Configuration, ready: int | None) -> None:
     worker.stop()
     server.stop()
     engine.dispose()
-
-
-_READ_AHEAD_BYTES = 4 << 20  # a restore mostly goes through a record front to back
 
 
 def _limits(configuration: Configuration) -> Limits:

@@ -23,6 +23,15 @@ Reader = TypeVar("Reader")
 Answer = TypeVar("Answer")
 
 
+_MANY = 8  # instances of one record at once: they are read front to back, mostly
+_READ_AHEAD_BYTES = 4 << 20
+
+
+def read_ahead_bytes(instances: int) -> int:
+    """Return how much to read at a time: one image must not cost a node what a series costs."""
+    return _READ_AHEAD_BYTES if instances >= _MANY else 0
+
+
 class NotHere(Exception):  # noqa: N818 (reads as what happened)
     """An object that no node gives now; the text names no image."""
 
@@ -144,23 +153,20 @@ class Shelf:
         engine: sa.Engine,
         fleet: Fleet,
         report: Callable[[Misbehaviour], None],
-        *,
-        read_ahead_bytes: int = 0,
     ) -> None:
         self._engine = engine
         self._fleet = fleet
         self._report = report
-        self._read_ahead_bytes = read_ahead_bytes
 
-    def record(self, key: RecordKey) -> Record:
-        """Open a record.
+    def record(self, key: RecordKey, read_ahead_bytes: int = 0) -> Record:
+        """Open a record; what goes through it front to back reads so much at a time.
 
         Raises:
             NotHere: the index knows of none.
         """
         located = self._located(key, Kind.RECORD)
         layout = None if located.layout is None else layouts.from_json(located.layout)
-        return Record(self._source(located), layout, self._read_ahead_bytes)
+        return Record(self._source(located), layout, read_ahead_bytes)
 
     def companion(self, key: RecordKey, key_of: Callable[[str], PatientKey]) -> Companion:
         """Open a sealed companion.

@@ -10,7 +10,7 @@ from catalog.retrieve import InstanceRef
 from dgis.cache.index import Cached, CacheIndex
 from dgis.keyholder.client import KeyholderClient
 from dgis.retriever.outgoing import Buffer, SealedRun, Sendable, cached_original, deidentified
-from dgis.retriever.records import NotHere, Record, Shelf
+from dgis.retriever.records import NotHere, Record, Shelf, read_ahead_bytes
 from storage_nodes.names import RecordKey
 
 
@@ -68,15 +68,16 @@ class Retriever:
 
     def _deidentified(
         self,
-        record: Callable[[RecordKey], Record],
+        record: Callable[[RecordKey, int], Record],
         record_key: str | None,
         refs: Sequence[InstanceRef],
         _cached: dict[int, Cached],
     ) -> Iterator[Sendable]:
+        ahead = read_ahead_bytes(len(refs))
         for ref in refs:
             assert record_key is not None, "a de-identified row is written with its record"
             assert ref.position is not None, "and with its place in it"
-            opened = partial(record, RecordKey(record_key))
+            opened = partial(record, RecordKey(record_key), ahead)
             yield _sendable(ref, partial(deidentified, opened, ref.position))
 
 
