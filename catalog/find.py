@@ -13,11 +13,11 @@ from itertools import groupby, islice
 
 from sqlalchemy import Connection
 
-from catalog.attributes import DOOR_KEYS, supported
+from catalog.attributes import DOOR_KEYS, UNIQUE_KEYS, supported
 from catalog.callers import Caller, Right
 from catalog.clearance import Viewer
 from catalog.conditions import shape, values
-from catalog.matching import Tree, parse
+from catalog.matching import Equals, Tree, parse
 from catalog.query import Fault, InvalidQuery, Level, Query
 from catalog.selection import Value, layout, statement
 from catalog.sql import Statements
@@ -98,7 +98,8 @@ class _Search:
             lambda: statement(self.tree, family, self.viewer.access, resumed=behind is not None),
         )
         start = {f"after_{place}": part for place, part in enumerate(behind or ())}
-        with prepared.stream(self.connection, {**values(self.tree), **self.viewer.bound, **start}) as rows:
+        run = prepared.run if _few(self.tree) else prepared.stream
+        with run(self.connection, {**values(self.tree), **self.viewer.bound, **start}) as rows:
             entities = (list(same) for _scope, same in groupby(rows, key=lambda row: row[: shown.scope]))
             while chunk := list(islice(entities, _ENTITIES_AT_ONCE)):
                 wanted = [shown.to_count(group) for group in chunk]
@@ -119,6 +120,18 @@ class _Search:
             level: summarise(self.connection, family, self.viewer, level, entities)
             for level, entities in keys.items()
         }
+
+
+_TELLING = frozenset({*UNIQUE_KEYS.values(), "AccessionNumber"})
+
+
+def _few(tree: Tree) -> bool:
+    """Whether few rows can match, so that a cursor on the server would only cost round trips."""
+    return any(
+        criterion.attribute.keyword in _TELLING and isinstance(condition, Equals)
+        for criterion in tree.criteria
+        for condition in criterion.any_of[:1]
+    )
 
 
 def _decode(cursor: str, level: Level) -> _Place:

@@ -7,12 +7,16 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     BindParameter,
+    Cast,
     CompoundSelect,
     Connection,
-    Select,
+    Text,
     bindparam,
-    func,
+    cast,
+    false,
+    null,
     or_,
     select,
     union_all,
@@ -73,18 +77,16 @@ def viewer(
 
 
 def _principal(connection: Connection, name: str, caller: Caller, now_ms: int) -> _Principal:
-    borne = _STATEMENTS.get(connection, "borne", _borne)
-    with borne.run(connection, {"patterns": _satisfied(caller.assertions)}) as found:
-        patterns = dict(tuple(row) for row in found)
+    narrow: list[str] = []
     allowed: dict[Right, set[int]] = {right: set() for right in Right}
     denied: dict[Right, set[int]] = {right: set() for right in Right}
-    wide = _STATEMENTS.get(connection, "wide", _wide)
-    with wide.run(connection, {"patterns": json_list(patterns), NOW: now_ms}) as found:
-        for row in found:
-            contributor_id, allow, *may = tuple(row)
-            for right in (right for right, given in zip(Right, may, strict=True) if given):
-                (allowed if allow else denied)[right].add(contributor_id)
-    narrow = [key for key, count in patterns.items() if count]
+    held = _STATEMENTS.get(connection, "held", _held)
+    for row in held.run(connection, {"patterns": _satisfied(caller.assertions), NOW: now_ms}):
+        pattern, contributor_id, allow, *may = tuple(row)
+        if pattern is not None:
+            narrow.append(pattern)
+        for right in (right for right, given in zip(Right, may, strict=True) if given):
+            (allowed if allow else denied)[right].add(contributor_id)
     return _Principal(
         Clearance(name, caller.may, bool(narrow)),
         {right: frozenset(allowed[right] - denied[right]) for right in Right},
@@ -98,29 +100,32 @@ def _satisfied(assertions: Assertions) -> str:
     return json_list(sorted(assertions.satisfied_patterns()))
 
 
-def _borne() -> Select[tuple[str, int]]:
-    """Of the patterns satisfied (64 as a rule), those any grant bears, and how many narrow grants do."""
-    key = grants.c.who_key
-    return (
-        select(key, func.count(grants.c.patient_key)).where(OneOf(key, bindparam("patterns"))).group_by(key)
-    )
+def _held() -> CompoundSelect[Any]:
+    """What a caller holds, in one round trip.
 
-
-def _wide() -> CompoundSelect[Any]:
-    """Contributor by contributor, what the wide grants in force allow or deny."""
+    Rows with a pattern: one that narrow grants bear, of those the caller satisfies. Rows without: what a
+    wide grant in force says of a contributor.
+    """
     now: BindParameter[int] = bindparam(NOW)
-    in_force = (
-        OneOf(grants.c.who_key, bindparam("patterns")),
+    no_pattern: Cast[str] = cast(null(), Text)
+    satisfied = OneOf(grants.c.who_key, bindparam("patterns"))
+    may = [grants.c[f"may_{right.value}"] for right in Right]
+    wide = (
+        satisfied,
         grants.c.patient_key.is_(None),
         grants.c.not_before_ms <= now,
         grants.c.not_after_ms > now,
     )
-    says = (grants.c.allow, *(grants.c[f"may_{right.value}"] for right in Right))
     unnamed = or_(grants.c.facility.is_(None), grants.c.facility == contributor.c.facility)
     return union_all(
-        select(grants.c.contributor_id, *says).where(*in_force, grants.c.contributor_id.is_not(None)),
-        select(contributor.c.id, *says)
+        select(grants.c.who_key, cast(null(), BigInteger), false(), *(false() for _right in may))
+        .where(satisfied, grants.c.patient_key.is_not(None))
+        .distinct(),
+        select(no_pattern, grants.c.contributor_id, grants.c.allow, *may).where(
+            *wide, grants.c.contributor_id.is_not(None)
+        ),
+        select(no_pattern, contributor.c.id, grants.c.allow, *may)
         .select_from(grants)
         .join(contributor, unnamed)
-        .where(*in_force, grants.c.contributor_id.is_(None)),
+        .where(*wide, grants.c.contributor_id.is_(None)),
     )
