@@ -41,6 +41,9 @@ format: $(STAMP)   ## put the code into its canonical form
 demo: $(STAMP)     ## the whole story on synthetic phantoms, about a minute
 	@$(BIN)/dgis demo
 
+faults: $(STAMP)   ## kill -9 at every step of receive and publish, 25 times each
+	@$(BIN)/python -m tests.tools.kill_matrix
+
 savings: $(STAMP)  ## what record and companion save: make savings FOLDER=series
 	@$(BIN)/dgis record savings $(FOLDER)
 
