@@ -18,7 +18,7 @@ from dgis.configuration import Configuration
 from dgis.parts import deid_profile, now_ms, pixel_rules
 from dgis.publisher.pack import Packer
 from dgis.publisher.publisher import Means, Pace, Publisher
-from dgis.publisher.queue import Owner
+from dgis.publisher.values import Owner
 from dgis.worker import Chore
 from replica import check, clean, fill, review
 from replica.context import Replicas

@@ -11,8 +11,8 @@ from dgis import accounting
 from dgis.cache import status as cache
 from dgis.cache.log import ReceiveLog
 from dgis.cache.publish_queue import State
-from dgis.publisher.queue import PartState
 from dgis.publisher.tables import publish_part
+from dgis.publisher.values import PartState
 from dgis.tables import publish_job
 from replica import status as replica
 from replica.values import CopyState

@@ -23,10 +23,11 @@ from deid.keys.values import KeysError
 from dgis import failpoints, layouts
 from dgis.cache.extent import EvictedError
 from dgis.cache.index import CacheIndex
-from dgis.publisher import queue
+from dgis.cache.sql import reading
+from dgis.publisher import planning, queue
 from dgis.publisher.pack import PackedPart, Packer, PackError, Sealing, Source, pack
-from dgis.publisher.queue import Original, Owner, Part, Result, Step
 from dgis.publisher.rows import sealed_rows
+from dgis.publisher.values import Failure, Job, Original, Owner, Part, Result, Step
 from replica.context import Replicas
 from replica.intent import IntentLost, commit_copies
 from replica.store import put_with_quorum
@@ -76,9 +77,10 @@ class Publisher:
         self._pace = pace
 
     def plan(self) -> int:
-        """Cut what is due into parts; return how many."""
+        """Cut series that are due into parts; return how many series, none when there is nothing left."""
+        now_ms, part_bytes = self._clock_ms(), self._pace.part_bytes
         with self._engine.begin() as connection:
-            return queue.plan_due(connection, self._owner.gateway_id, self._clock_ms(), self._pace.part_bytes)
+            return planning.plan_due(connection, self._owner.gateway_id, now_ms, part_bytes)
 
     def run_once(self) -> bool:
         """Publish one part; False where none is due. A failed attempt is noted and waits for its next."""
@@ -90,13 +92,17 @@ class Publisher:
         try:
             with self._lease(part):
                 self._publish(part)
-        except (NotNow, PackError, IntentLost, EvictedError, KeysError) as error:
-            self._give_back(part, str(error))
+        except (NotNow, IntentLost, KeysError) as error:
+            self._give_back(part, Failure(str(error), outside=True))
         except sa.exc.SQLAlchemyError as error:
-            self._give_back(part, f"the database failed ({type(error).__name__})")
+            words = f"the database failed ({type(error).__name__})"
+            self._give_back(part, Failure(words, outside=True))
+        except (PackError, EvictedError) as error:
+            self._give_back(part, Failure(str(error), outside=False))
         except Exception as error:  # noqa: BLE001 (one part must not stop the others; the type says enough)
             _log.exception("publish_failed", part=part.id, attempts=part.attempts)
-            self._give_back(part, f"unexpected {type(error).__name__}; see the log of the worker")
+            words = f"unexpected {type(error).__name__}; see the log of the worker"
+            self._give_back(part, Failure(words, outside=False))
         return True
 
     def _publish(self, part: Part) -> None:
@@ -115,7 +121,7 @@ class Publisher:
         )
 
     def _pack(self, part: Part, stack: ExitStack) -> PackedPart:
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             patient_key = connection.execute(
                 sa.select(PHI.series.c.patient_key).where(PHI.series.c.id == part.phi_series_id)
             ).scalar_one()
@@ -170,6 +176,7 @@ class Publisher:
                 commit_copies(connection, each, now_ms)
             catalog.publish(connection, _catalog_part(part, packed, now_ms))
             self._cache.mark_published(connection, [each.phi_instance_id for each in part.originals])
+            planning.settle(connection, Job(self._owner.gateway_id, part.phi_series_id))
             failpoints.hit("publish.before_commit")
         failpoints.hit("publish.after_commit")
 
@@ -201,11 +208,11 @@ class Publisher:
             done.set()
             thread.join()
 
-    def _give_back(self, part: Part, words: str) -> None:
-        _log.warning("part_waits", part=part.id, attempts=part.attempts, reason=words)
+    def _give_back(self, part: Part, failure: Failure) -> None:
+        _log.warning("part_waits", part=part.id, attempts=part.attempts, reason=failure.words)
         try:
             with self._engine.begin() as connection:
-                queue.failed(connection, part, self._owner, self._clock_ms(), words)
+                queue.failed(connection, part, self._owner, self._clock_ms(), failure)
         except sa.exc.SQLAlchemyError as error:  # the lease runs out by itself
             _log.warning("part_not_given_back", part=part.id, error=type(error).__name__)
 

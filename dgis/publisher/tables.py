@@ -17,7 +17,7 @@ publish_part = sa.Table(
     sa.Column("gateway_id", sa.Text, nullable=False),  # whose cache holds the bytes
     sa.Column("phi_series_id", sa.BigInteger, nullable=False, index=True),
     sa.Column("record_key", sa.Text, nullable=False, unique=True),
-    sa.Column("state", sa.Text, nullable=False),  # dgis.publisher.queue.PartState
+    sa.Column("state", sa.Text, nullable=False),  # dgis.publisher.values.PartState
     sa.Column("instances", sa.BigInteger, nullable=False),
     sa.Column("raw_bytes", sa.BigInteger, nullable=False),
     sa.Column("withheld", sa.BigInteger, nullable=False, default=0),  # instances sealed whole
@@ -28,7 +28,8 @@ publish_part = sa.Table(
     sa.Column("lease_owner", sa.Text),
     sa.Column("lease_until_ms", sa.BigInteger),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
-    sa.Column("step", sa.Text, nullable=False),  # dgis.publisher.queue.Step
+    sa.Column("strikes", sa.Integer, nullable=False, default=0),  # attempts in a row that ended in packing
+    sa.Column("step", sa.Text, nullable=False),  # dgis.publisher.values.Step
     sa.Column("last_error", sa.Text),  # words, no PHI
     sa.Index(None, "gateway_id", "state", "not_before_ms"),
 )
