@@ -52,8 +52,9 @@ class Extent:
     def view(self) -> memoryview:
         """Return the data set as a buffer that takes no memory of ours until it is touched.
 
-        Let go of it and of everything sliced from it before the extent is closed. A disk that fails under a
-        mapping ends the process with SIGBUS; a door that serves many reads with `read` or `chunks`.
+        Let go of it and of everything sliced from it before the extent is closed: what is still held stays
+        mapped, but its bytes may be freed and read as zeros. A disk that fails under a mapping ends the
+        process with SIGBUS; a door that serves many reads with `read` or `chunks`.
         """
         if not self.location.length:
             return memoryview(b"")
@@ -61,7 +62,7 @@ class Extent:
         end = self._start + self.location.length
         mapped = mmap.mmap(self._descriptor, end - base, access=mmap.ACCESS_READ, offset=base)
         view = memoryview(mapped)[self._start - base :]
-        self._stack.callback(mapped.close)
+        self._stack.callback(_unmap, mapped)
         self._stack.callback(view.release)
         return view
 
@@ -77,6 +78,12 @@ class Extent:
         """
         if data_digest(self._descriptor, self.location) != self.location.sha256:
             raise DamagedError("a cached instance does not match its SHA-256")
+
+
+def _unmap(mapped: mmap.mmap) -> None:
+    # Someone may hold a slice for longer, as a put that is late: the mapping then goes with the last of them.
+    with contextlib.suppress(BufferError):
+        mapped.close()
 
 
 @contextlib.contextmanager

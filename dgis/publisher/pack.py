@@ -21,6 +21,7 @@ from deid.seal.writer import Companion, seal_part
 from deid.splice import PixelLayout, Program, program_for, published_payload, whole_program
 from dgis.publisher.pieces import LazyPayloads, PiecesSource
 from storage_nodes.names import RecordKey
+from storage_nodes.record.errors import RecordRefusedError
 from storage_nodes.record.manifest import JSON
 from storage_nodes.record.reader import RecordReader
 from storage_nodes.record.values import (
@@ -94,6 +95,9 @@ class Packer:
     executor: Executor | None = None
 
 
+_Forms = list[tuple[Source, Published]]
+
+
 def pack(key: RecordKey, sources: Sequence[Source], packer: Packer, sealing: Sealing) -> PackedPart:
     """De-identify, pack and seal the originals of one part, and prove that they can be given back.
 
@@ -102,23 +106,40 @@ def pack(key: RecordKey, sources: Sequence[Source], packer: Packer, sealing: Sea
     """
     told = [(source, _deidentified(packer.deidentifier, source)) for source in sources]
     published = [(source, form) for source, form in told if isinstance(form, Published)]
-    withheld = [(source, form) for source, form in told if isinstance(form, Withheld)]
-    record = None
-    if published:
-        instances = (_record_instance(source, form) for source, form in published)
-        record = write_record(key, instances, manifest=packer.about, executor=packer.executor)
+    withheld = [(source, form.reason.value) for source, form in told if isinstance(form, Withheld)]
+    record, published, refused = _recorded(key, published, packer)
+    withheld += refused
     sealables = [
         *(_sealable(source, form) for source, form in published),
-        *(_whole(source) for source, _form in withheld),
+        *(_whole(source) for source, _reason in withheld),
     ]
-    order = [source.phi_instance_id for source, _form in (*published, *withheld)]
+    order = [source.phi_instance_id for source, _said in (*published, *withheld)]
     companion = _sealed(key, sealables, sealing, sealing.rows(order))
     return PackedPart(
         record=record,
         companion=companion,
         published=_described(record, published),
-        withheld=tuple(SealedWhole(source.phi_instance_id, form.reason.value) for source, form in withheld),
+        withheld=tuple(SealedWhole(source.phi_instance_id, reason) for source, reason in withheld),
     )
+
+
+def _recorded(
+    key: RecordKey, published: _Forms, packer: Packer
+) -> tuple[PackedRecord | None, _Forms, list[tuple[Source, str]]]:
+    """Write the record; what has no place in one is left out of it and returned with the reason."""
+    kept, refused = list(published), list[tuple[Source, str]]()
+    while kept:
+        instances = (_record_instance(source, form) for source, form in kept)
+        try:
+            record = write_record(key, instances, manifest=packer.about, executor=packer.executor)
+        except RecordRefusedError as error:
+            if error.instance is None:
+                raise PackError(f"the record is refused: {error}") from None
+            source, _form = kept.pop(error.instance)
+            refused.append((source, f"it has no place in a record: {error}"))
+        else:
+            return record, kept, refused
+    return None, [], refused
 
 
 def _deidentified(deidentifier: Deidentifier, source: Source) -> Published | Withheld:
