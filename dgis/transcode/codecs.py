@@ -9,7 +9,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from dgis.transcode.codestream import Image, bare_codestream, inspect, require
+from dgis.transcode.codestream import Image, bare_codestream, inspect, require, require_whole
 from dgis.transcode.errors import DamagedPixelsError
 from dgis.transcode.job import Job
 from dgis.transcode.syntaxes import Codec
@@ -98,6 +98,7 @@ def _jpeg_2000(_job: Job, _image: Image, stream: bytes) -> Samples:
 
 def _htj2k(_job: Job, _image: Image, stream: bytes) -> Samples:
     """Decode; OpenJPH's errors do not reach the caller of imagecodecs, but this hook, with wrong pixels."""
+    require_whole(stream)
     swallowed: list[type[BaseException]] = []
     before = sys.unraisablehook
     sys.unraisablehook = lambda raised: swallowed.append(raised.exc_type)

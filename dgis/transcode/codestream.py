@@ -18,6 +18,8 @@ _ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a segment
 
 _JP2_SIGNATURE = b"\0\0\0\x0cjP  "
 _SIZ = struct.Struct(">HHIIIIIIIIH")  # T.800 A.5.1, the marker left out
+_SOT, _EOC = b"\xff\x90", b"\xff\xd9"  # T.800 A.4: start of tile-part, end of codestream
+_TILE_PART_LENGTH = 6  # where it stands behind SOT; 0: until the end
 _MOST_COMPONENTS = 5  # looked at: an image has one, three or four
 _SOC_SIZ = b"\xff\x4f\xff\x51"
 
@@ -83,6 +85,25 @@ def bare_codestream(stream: bytes) -> bytes:
             break
         position += length
     raise DamagedPixelsError("JP2 boxes without a codestream")
+
+
+def require_whole(stream: bytes) -> None:
+    """Follow the tile-parts of a JPEG 2000 codestream to its end (T.800 A.4.2).
+
+    Raises:
+        DamagedPixelsError: it is cut; OpenJPH would make up the rest without a word.
+    """
+    try:
+        position = 2
+        while stream[position : position + 2] != _SOT:
+            position += 2 + max(struct.unpack_from(">H", stream, position + 2)[0], 2)
+        while stream[position : position + 2] == _SOT:
+            (length,) = struct.unpack_from(">I", stream, position + _TILE_PART_LENGTH)
+            position = position + length if length else stream.rindex(_EOC)
+    except (struct.error, ValueError) as error:
+        raise DamagedPixelsError("a JPEG 2000 codestream that is cut") from error
+    if stream[position : position + 2] != _EOC:
+        raise DamagedPixelsError("a JPEG 2000 codestream that is cut")
 
 
 def _jpeg_2000(stream: bytes) -> Image:

@@ -160,7 +160,8 @@ class Rewriter:
             if stop is not None and (item_stop or source.position) > stop:
                 raise WalkError(f"an item passes the end of its sequence at offset {source.position}")
             bound = _UNBOUNDED if item_stop is None else item_stop - source.position
-            inner = item_encoding(source.peek(_HEADER_BYTES), 0, bound, encoding) if length else encoding
+            first = source.peek(_HEADER_BYTES)
+            inner = item_encoding(first, 0, min(bound, _known(first)), encoding)
             item = Level(level, level.depth + 1)
             yield OPEN_ITEM
             yield from self._assemble(self._elements(item, inner, item_stop), item)
@@ -187,3 +188,8 @@ class Rewriter:
         if tag not in {_ITEM, _SEQUENCE_END}:
             raise WalkError(f"no item before offset {self._source.position}")
         return tag, length
+
+
+def _known(first: bytes) -> int:
+    """How much there may be, given the first bytes of it."""
+    return _UNBOUNDED if len(first) == _HEADER_BYTES else len(first)
