@@ -110,6 +110,8 @@ class Outgoing(Protocol):
     def open(self) -> Iterable[Buffer]:
         """Yield the data set. The first piece comes only when the whole was checked as far as it can be.
 
+        Each piece stays as it is when the next is taken: the door gathers several before it sends them.
+
         Raises:
             Exception: it cannot be had now; before the first piece, only this instance fails.
         """

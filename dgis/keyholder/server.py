@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import astuple
 from pathlib import Path
 
@@ -21,6 +22,7 @@ Pseudonymise = Callable[[Identifiers], Keys]
 
 _PEER_SECONDS = 300.0  # a door that takes nothing for this long has gone
 _BACKLOG = 64
+_ACCEPT_PAUSE_SECONDS = 0.2
 
 
 class KeyholderServer:
@@ -32,6 +34,7 @@ class KeyholderServer:
         self._pseudonymise = pseudonymise
         self._stopping = threading.Event()
         self._listener = self._listen()
+        self._inode = self._path.stat().st_ino
         self._thread = threading.Thread(target=self._accept_loop, name="keyholder-accept", daemon=True)
 
     def start(self) -> None:
@@ -44,7 +47,9 @@ class KeyholderServer:
         self._listener.shutdown(socket.SHUT_RDWR)  # wakes the accept
         self._thread.join()
         self._listener.close()
-        self._path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if self._path.stat().st_ino == self._inode:  # a worker that took over keeps its own
+                self._path.unlink()
 
     def _listen(self) -> socket.socket:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -64,8 +69,10 @@ class KeyholderServer:
         while not self._stopping.is_set():
             try:
                 connection, _ = self._listener.accept()
-            except OSError:  # `stop` shut the listener down
-                return
+            except OSError as error:  # `stop` shut the listener down, or no descriptor is left just now
+                if not self._stopping.wait(_ACCEPT_PAUSE_SECONDS):
+                    _log.warning("keyholder_accept_failed", errno=error.errno)
+                continue
             connection.settimeout(_PEER_SECONDS)
             threading.Thread(target=self._serve, args=(connection,), name="keyholder", daemon=True).start()
 

@@ -3,11 +3,15 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from dgis.cache.extent import EvictedError
+import structlog
+
+from dgis.cache.extent import DamagedError, EvictedError
 from dgis.cache.index import Cached, CacheIndex
 from dgis.keyholder.client import KeyholderClient, NotRestored, Restored
 from dgis.retriever.records import NotHere, Record
 from storage_nodes.names import RecordKey
+
+_log = structlog.get_logger(__name__)
 
 Buffer = bytes | bytearray | memoryview
 
@@ -34,12 +38,21 @@ class Sendable:
 def cached_original(
     index: CacheIndex, cached: Cached, otherwise: Callable[[], Iterable[Buffer]]
 ) -> Iterator[Buffer]:
-    """Yield an original from the cache; where it was evicted since it was looked up, from elsewhere."""
+    """Yield an original from the cache; evicted since it was looked up, or damaged there, from elsewhere.
+
+    It is read twice, the first time against the digest it was received with: a disk may rot, and no byte
+    may leave that the sender did not send.
+    """
     try:
         with index.open(cached.location) as extent:
+            extent.check()
             yield from extent.chunks()
+            return
     except EvictedError:
-        yield from otherwise()
+        pass
+    except DamagedError:
+        _log.error("cached_original_damaged", segment=cached.location.segment_id)
+    yield from otherwise()
 
 
 class SealedRun:

@@ -15,7 +15,7 @@ from replica.source import Misbehaviour, NoCopyLeft, ReplicaSource
 from replica.values import Located
 from storage_nodes.addresses import Kind
 from storage_nodes.names import RecordKey
-from storage_nodes.record.errors import DamagedRecordError
+from storage_nodes.record.errors import DamagedRecordError, RecordTooLargeError, UnsupportedRecordError
 from storage_nodes.record.reader import RecordReader
 from storage_nodes.record.values import Buffer, RecordLayout
 
@@ -51,16 +51,19 @@ class _Replicated(Generic[Reader]):
             NotHere: every copy failed.
         """
         while True:
+            reader = self._reader  # another thread may reject its copy, and forget it, at any moment
             try:
-                if self._reader is None:
-                    self._reader = self._open(self._source)
-                return question(self._reader)
+                if reader is None:
+                    reader = self._reader = self._open(self._source)
+                return question(reader)
             except SealRefused as error:
                 if error.reason is SealReason.NO_INSTANCE:
                     raise
                 self.reject(error)
             except (DamagedRecordError, NoCopyLeft) as error:
                 self.reject(error)
+            except (UnsupportedRecordError, RecordTooLargeError) as error:
+                raise NotHere(str(error)) from error
 
     def reject(self, error: Exception) -> None:
         """Give up the copy that was read last and be ready to ask the next one.
@@ -139,8 +142,12 @@ class Companion:
         return self._copies.ask(question)
 
     def _opened(self, source: ReplicaSource) -> CompanionReader:
-        names = read_names(source)
-        reader = open_companion(source, self._key_of(names.patient_key), names)
+        names = read_names(source)  # nothing vouches for them until the companion is opened
+        try:
+            key = self._key_of(names.patient_key)
+        except ValueError as error:
+            raise SealRefused(SealReason.DAMAGED) from error
+        reader = open_companion(source, key, names)
         self._patient_key = names.patient_key
         return reader
 

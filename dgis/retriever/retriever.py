@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
-from itertools import groupby
+from itertools import groupby, repeat
 
 import sqlalchemy as sa
 
@@ -12,6 +12,8 @@ from dgis.keyholder.client import KeyholderClient
 from dgis.retriever.outgoing import Buffer, SealedRun, Sendable, cached_original, deidentified
 from dgis.retriever.records import NotHere, Record, Shelf, read_ahead_bytes
 from storage_nodes.names import RecordKey
+
+Chunks = Callable[[], Iterable[Buffer]]
 
 
 class Retriever:
@@ -56,15 +58,22 @@ class Retriever:
     def _originals(
         self, record_key: str | None, refs: Sequence[InstanceRef], cached: dict[int, Cached]
     ) -> Iterator[Sendable]:
-        positions = [ref.position if ref.position is not None else -1 for ref in refs]
-        run = None if record_key is None else SealedRun(self._keyholder, RecordKey(record_key), positions)
-        for place, ref in enumerate(refs):
-            sealed = partial(_unpublished if run is None else run.chunks, place)
+        sealed = self._sealed(record_key, [ref for ref in refs if ref.phi_instance_id not in cached])
+        for ref in refs:
             here = cached.get(ref.phi_instance_id or 0)
-            chunks: Callable[[], Iterable[Buffer]] = (
-                sealed if here is None else partial(cached_original, self._index, here, sealed)
-            )
-            yield _sendable(ref, chunks)
+            if here is None:
+                yield _sendable(ref, next(sealed))
+            else:
+                (otherwise,) = self._sealed(record_key, [ref])
+                yield _sendable(ref, partial(cached_original, self._index, here, otherwise))
+
+    def _sealed(self, record_key: str | None, refs: Sequence[InstanceRef]) -> Iterator[Chunks]:
+        """Return how each original is had from its seal: neighbours share one request."""
+        if record_key is None:
+            return repeat(_unpublished, len(refs))
+        positions = [ref.position if ref.position is not None else -1 for ref in refs]
+        run = SealedRun(self._keyholder, RecordKey(record_key), positions)
+        return (partial(run.chunks, place) for place in range(len(refs)))
 
     def _deidentified(
         self,
@@ -81,9 +90,9 @@ class Retriever:
             yield _sendable(ref, partial(deidentified, opened, ref.position))
 
 
-def _sendable(ref: InstanceRef, chunks: Callable[[], Iterable[Buffer]]) -> Sendable:
+def _sendable(ref: InstanceRef, chunks: Chunks) -> Sendable:
     return Sendable(ref.sop_class_uid, ref.sop_instance_uid, ref.transfer_syntax, ref.size_bytes, chunks)
 
 
-def _unpublished(_place: int) -> Iterator[Buffer]:
+def _unpublished() -> Iterator[Buffer]:
     raise NotHere("it is not in the cache of this gateway and not yet in the grid")

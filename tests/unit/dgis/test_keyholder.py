@@ -109,3 +109,29 @@ def test_positions_are_whole_numbers():
         left.sendall(len(body).to_bytes(4, "big") + body)
         with pytest.raises(ValueError, match="neither"):
             protocol.receive_request(right)
+
+
+def test_the_first_worker_stops_after_the_second_began(tmp_path):
+    path = tmp_path / "keyholder.sock"
+    first = KeyholderServer(path, big_and_refused, pseudonymise)
+    first.start()
+    second = KeyholderServer(path, big_and_refused, pseudonymise)
+    second.start()
+    first.stop()
+    assert isinstance(next(KeyholderClient(path).restore(KEY, [1])), NotRestored)
+    second.stop()
+
+
+def test_no_descriptor_for_a_moment_does_not_end_the_service(serve, monkeypatch):
+    client = serve(big_and_refused)
+    accept, failures = socket.socket.accept, [OSError(24, "too many open files")] * 2
+
+    def failing(listener):
+        if failures:
+            raise failures.pop()
+        return accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", failing)
+    for _ in range(3):  # the accept under way when it was replaced, and those after it
+        assert isinstance(next(client.restore(KEY, [1])), NotRestored)
+    assert failures == []
