@@ -2,6 +2,8 @@
 
 import re
 
+from storage_nodes.record import part10
+
 VERIFICATION = "1.2.840.10008.1.1"
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"  # PS3.7 A.2.1
 
@@ -10,9 +12,9 @@ EXPLICIT_LE = "1.2.840.10008.1.2.1"
 DEFLATED_LE = "1.2.840.10008.1.2.1.99"
 EXPLICIT_BE = "1.2.840.10008.1.2.2"
 
-# PS3.7 D.3.3.2: how an implementation names itself; under 2.25 (UUID) so that no registration is needed.
-IMPLEMENTATION_CLASS = "2.25.221478410871655418012926318126317530466"
-IMPLEMENTATION_VERSION = "DGIS_1"
+# PS3.7 D.3.3.2: an association names the implementation as the files it writes do (PS3.10 7.1).
+IMPLEMENTATION_CLASS = part10.IMPLEMENTATION_CLASS_UID
+IMPLEMENTATION_VERSION = part10.IMPLEMENTATION_VERSION_NAME
 
 _UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(?:\.[0-9]+)*\Z").match  # PS3.5 9.1
 
