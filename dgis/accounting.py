@@ -10,7 +10,6 @@ from dgis.cache.sql import upsert
 from dgis.tables import metadata
 
 _log = structlog.get_logger(__name__)
-_FLUSH_SECONDS = 1.0
 
 door_count = sa.Table(
     "door_count",
@@ -25,36 +24,21 @@ Kind = tuple[str, str]
 
 
 class Accounts:
-    """Counts in memory and adds to the database now and then; a dead database delays nothing else."""
+    """Counts in memory; `write` adds to the database, and a dead database delays nothing else."""
 
     def __init__(self, engine: sa.Engine, gateway_id: str) -> None:
         self._engine = engine
         self._gateway_id = gateway_id
         self._lock = threading.Lock()
         self._counts: Counter[Kind] = Counter()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="accounts", daemon=True)
-
-    def start(self) -> None:
-        """Begin to write counts down."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Write down what is left."""
-        self._stop.set()
-        self._thread.join()
-        self._flush()
 
     def add(self, kind: str, detail: str) -> None:
         """Count one event."""
         with self._lock:
             self._counts[kind, detail] += 1
 
-    def _run(self) -> None:
-        while not self._stop.wait(_FLUSH_SECONDS):
-            self._flush()
-
-    def _flush(self) -> None:
+    def write(self) -> None:
+        """Write down what was counted since; what the database does not take is kept."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
         if not counts:

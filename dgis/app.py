@@ -12,7 +12,7 @@ from dgis import fleet, supervisor
 from dgis.accounting import Accounts
 from dgis.cache.index import CacheIndex
 from dgis.cache.indexer import Indexer
-from dgis.chores import Secrets, publishing, tending
+from dgis.chores import Secrets, noting, publishing, tending
 from dgis.configuration import Configuration
 from dgis.dimse.limits import Limits
 from dgis.dimse.server import DicomServer
@@ -40,6 +40,7 @@ from replica.source import Reporter
 
 _log = structlog.get_logger(__name__)
 
+_LOOK_SECONDS = 1.0
 _DRAIN_SECONDS = 7.0  # of the supervisor's ten: what is running may end, then the rest is cut
 
 
@@ -59,19 +60,22 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
     indexer = Indexer(log, engine, ingest, cache_owner(configuration))
     accounts = Accounts(engine, name)
     shelf = Shelf(reading, fleet.open_fleet(configuration), Reporter(engine, now_ms))
-    retriever = Retriever(reading, CacheIndex(log.files, name), shelf, keyholder, now_ms)
+    index = CacheIndex(log.files, name)
+    retriever = Retriever(reading, index, shelf, keyholder, now_ms)
     behind = Behind(reading, log, retriever, GatewayTranscoder(), accounts, now_ms)
     server = DicomServer(Door(configuration, behind), _limits(configuration))
     address = _listen(server, configuration)
+    notes = Worker(noting(engine, accounts, index))
     indexer.start()
-    accounts.start()
+    notes.start()
     supervisor.say_ready(ready, {"dicom": address}, home / "run", "dicom")
     _log.info("door_open", address=address)
-    _until_stopped()
+    _until_stopped(supervised=ready is not None)
     server.stop(_DRAIN_SECONDS)
     log.close()
     indexer.stop()
-    accounts.stop()
+    notes.stop()
+    accounts.write()
     engine.dispose()
 
 
@@ -105,7 +109,7 @@ def run_worker(configuration: Configuration, ready: int | None) -> None:
     worker.start()
     supervisor.say_ready(ready, {}, configuration.gateway.home / "run", "worker")
     _log.info("worker_runs", threads=threads)
-    _until_stopped()
+    _until_stopped(supervised=ready is not None)
     worker.stop()
     server.stop()
     engine.dispose()
@@ -131,8 +135,13 @@ def _listen(server: DicomServer, configuration: Configuration) -> str:
         ) from None
 
 
-def _until_stopped() -> None:
+def _until_stopped(*, supervised: bool) -> None:
     stopped = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stopped.set())
-    stopped.wait()
+    supervisor_pid = os.getppid()
+    while not stopped.wait(_LOOK_SECONDS):
+        # Whoever starts the gateway again must find the port free, and nobody would restart this process.
+        if supervised and os.getppid() != supervisor_pid:
+            _log.error("supervisor_gone")
+            return

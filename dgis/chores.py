@@ -5,11 +5,13 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import sqlalchemy as sa
 import structlog
 
 from deid.engine import Deidentifier
 from deid.keys.store import KeyStore
 from deid.pseudonyms import SiteSecrets
+from dgis.accounting import Accounts
 from dgis.cache.eviction import Evictor
 from dgis.cache.files import SegmentFiles
 from dgis.cache.index import CacheIndex
@@ -26,6 +28,8 @@ from storage_nodes.record.manifest import JSON
 
 _log = structlog.get_logger(__name__)
 
+_ACCOUNTS_SECONDS = 1.0
+_USED_SECONDS = 5.0
 _EVICT_SECONDS = 5.0
 _PROBE_SECONDS = 10.0
 _FILL_SECONDS = 2.0
@@ -80,6 +84,19 @@ def tending(configuration: Configuration, log: ReceiveLog, replicas: Replicas) -
         Chore("check", _CHECK_SECONDS, lambda: check.run_once(replicas) != check.Checked()),
         Chore("clean", _CLEAN_SECONDS, _once(lambda: clean.run_once(replicas))),
         Chore("review", _REVIEW_SECONDS, _reviewing(replicas)),
+    ]
+
+
+def noting(engine: sa.Engine, accounts: Accounts, index: CacheIndex) -> list[Chore]:
+    """Return the chores of a door: writing down what it counted, and which series were read."""
+
+    def write_used() -> None:
+        with engine.begin() as connection:
+            index.write_used(connection)
+
+    return [
+        Chore("accounts", _ACCOUNTS_SECONDS, _once(accounts.write)),
+        Chore("used", _USED_SECONDS, _once(write_used)),
     ]
 
 

@@ -28,10 +28,22 @@ def open_engine(configuration: Configuration) -> sa.Engine:
     """Return an engine for the configured database; nothing is connected yet."""
     url = database_url(configuration)
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20, pool_recycle=1800)
+        return sa.create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_size=10,
+            max_overflow=20,
+            pool_recycle=1800,
+            hide_parameters=True,  # an error's text would quote them, and they are patients' data
+        )
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_MS / 1000, "check_same_thread": False})
+    engine = sa.create_engine(
+        url,
+        connect_args={"timeout": _BUSY_MS / 1000, "check_same_thread": False},
+        max_overflow=-1,  # a query that is read slowly must not keep the indexer from its connection
+        hide_parameters=True,
+    )
     sa.event.listen(engine, "connect", _sqlite_pragmas)
     sa.event.listen(engine, "begin", _sqlite_begin)
     return engine
@@ -40,7 +52,7 @@ def open_engine(configuration: Configuration) -> sa.Engine:
 def migrate(engine: sa.Engine) -> None:
     """Bring the schema to the newest revision; safe when several processes start at once."""
     config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     with _one_at_a_time(engine), engine.connect() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -12,12 +12,14 @@ from catalog.lookup import Standing, standing
 from deid.deflate import is_deflated
 from dgis.cache.extent import EvictedError
 from dgis.cache.outcomes import Arrival, Conflict, Duplicate, Ingest, New, Outcome, Unreadable
+from dgis.cache.values import StoreMeta
 from dgis.identity.wire import from_json
 from dgis.keyholder.protocol import Identifiers, Keys
 
 # Every attribute the catalog wants stands before the bulk of a data set; vendors' private groups in front of
 # them have been seen with 120 KB.
 _HEADER_BYTES = 512 << 10
+_LONG_HEADER_BYTES = 32 << 20  # tried where the first stretch names no study: thousands of references
 
 Pseudonyms = Callable[[Sequence[Identifiers]], Sequence[Keys]]
 
@@ -52,19 +54,28 @@ def ingester(facility: str, pseudonyms: Pseudonyms, grant: PublisherGrant) -> In
 
 
 def _attributes(arrival: Arrival) -> Attributes | str:
-    try:
-        with arrival.open() as extent:
-            head = extent.read(0, _HEADER_BYTES)
-    except EvictedError:
-        return "its bytes are gone"
-    if is_deflated(arrival.meta.transfer_syntax):
+    found: Attributes | str = ""
+    for length in (_HEADER_BYTES, _LONG_HEADER_BYTES):
         try:
-            head = zlib.decompressobj(wbits=-zlib.MAX_WBITS).decompress(head, _HEADER_BYTES)
+            with arrival.open() as extent:
+                head = extent.read(0, length)
+        except EvictedError:
+            return "its bytes are gone"
+        found = _read(arrival.meta, head, length)
+        if isinstance(found, Attributes) or len(head) < length:
+            break
+    return found
+
+
+def _read(meta: StoreMeta, head: bytes, length: int) -> Attributes | str:
+    if is_deflated(meta.transfer_syntax):
+        try:
+            head = zlib.decompressobj(wbits=-zlib.MAX_WBITS).decompress(head, length)
         except zlib.error:
             return "its deflated bytes are damaged"
-    found = extract(head, arrival.meta.transfer_syntax)
+    found = extract(head, meta.transfer_syntax)
     # The door compared the UIDs when it answered; what the index stands on is what it answered for.
-    if found.sop_instance_uid != arrival.meta.sop_instance_uid:
+    if found.sop_instance_uid != meta.sop_instance_uid:
         return "its SOP Instance UID is not the one it was sent under"
     if not found.study_instance_uid or not found.series_instance_uid:
         return "it names no study or no series"
