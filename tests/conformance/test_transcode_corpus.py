@@ -150,7 +150,7 @@ def _dcmtk_decoder(path):
 
 @pytest.mark.dcmtk
 @pytest.mark.skipif(shutil.which("dcmdjpeg") is None, reason="no dcmdjpeg: `make engines` installs dcmtk")
-@pytest.mark.parametrize("path", filter(_dcmtk_decoder, _ODD), ids=_name)
+@pytest.mark.parametrize("path", list(filter(_dcmtk_decoder, _ODD)), ids=_name)
 def test_dcmtk_decodes_the_same_pixels(corpus, transcoder, tmp_path, path):
     decoded = tmp_path / "decoded.dcm"
     subprocess.run([_dcmtk_decoder(path), path, decoded], check=True, timeout=60)
