@@ -2,8 +2,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import structlog
-
 from deid.deflate import is_deflated
 from deid.elements import Buffer, Encoding, detect_encoding, encoding_of
 from dgis.dimse.services import Outgoing
@@ -17,7 +15,6 @@ from dgis.transcode.source import Source, inflated
 from dgis.transcode.spool import held_back, joined, spool
 from dgis.transcode.syntaxes import CODECS, TARGETS, Codec, targets_of
 
-_log = structlog.get_logger(__name__)
 _FIRST_BYTES = 8
 
 
