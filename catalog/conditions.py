@@ -151,11 +151,9 @@ def _condition(attribute: Attribute, condition: Condition, name: str, family: Fa
                 for place, part in asked
             )
         )
-    listed = attribute.multiple or len(columns) == 1
+    listed = attribute.keyword not in SOURCES and (attribute.multiple or len(columns) == 1)
     columns = columns or [row[SOURCES.get(attribute.keyword, attribute.column)]]
-    return or_(
-        *(_holds(column, condition, name, listed=listed and not attribute.number) for column in columns)
-    )
+    return or_(*(_holds(column, condition, name, listed=listed) for column in columns))
 
 
 SOURCES = {"AvailableTransferSyntaxUID": "transfer_syntax"}

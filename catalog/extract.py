@@ -123,7 +123,7 @@ _DEPTHS = {tag: attribute.level.depth for tag, (attribute, _read, _columns) in _
 _LAST_TAG = max(_DEPTHS)
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def _columns(
     tag: int, raw: bytes, order: str, encodings: Encodings
 ) -> tuple[tuple[str, str | int | None], ...]:

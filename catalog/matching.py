@@ -102,6 +102,8 @@ def parse(query: Query) -> Tree:
     check_hierarchy(query)
     if len(query.keys) > MAX_KEYS:
         raise InvalidQuery(Fault.SIZE, f"more than {MAX_KEYS} keys")
+    if query.limit is not None and query.limit < 0:
+        raise InvalidQuery(Fault.VALUE, "the limit is a number of matches, not less than 0")
     known = {
         attribute: key for key in query.keys if (attribute := supported(key.keyword, query.level)) is not None
     }
@@ -142,7 +144,7 @@ def criterion(attribute: Attribute, key: Key, *, fuzzy: bool) -> Criterion | Non
     """Return what a key with values asks of its attribute; None where every value is as good."""
     if len(key.values) > MAX_VALUES:
         raise InvalidQuery(Fault.SIZE, f"{key.keyword} has more than {MAX_VALUES} values")
-    values = [value for raw in key.values if (value := text.prose(raw).strip(" "))]
+    values = [value for raw in key.values if (value := text.asked(raw))]
     if attribute.kind is Kind.RETURNED or any(_STARS.fullmatch(value) for value in values):
         return None
     conditions = _CONDITIONS[attribute.kind](attribute, values)

@@ -111,8 +111,9 @@ def statement(tree: Tree, family: Family, access: Access, *, resumed: bool) -> S
     scope: list[Column[Any]] = [scoped.c[name] for name in names]
     order = [scoped.c[name] for name in KEYS[tree.level]] if tree.level in KEYS else []
     if tree.level is Level.IMAGE:
-        scope.append(row.c.sop_instance_uid)
-        order = [row.c.sop_instance_uid]
+        # The pseudonym orders, so that a page cursor names no original.
+        order = [row.c.instance_key if family.original else row.c.sop_instance_uid]
+        scope += order
     shown = layout(tree)
     query = (
         select(

@@ -31,6 +31,11 @@ def prose(value: str) -> str:
     return value.replace("\0", "").rstrip(" ")[:MAX_PROSE_CHARACTERS]
 
 
+def asked(value: str) -> str:
+    """Return the text of a query as far as a database can hold it, without insignificant spaces."""
+    return prose(value).strip(" ").encode("utf-8", "replace").decode("utf-8")
+
+
 def date(value: str) -> str:
     """Return `YYYYMMDD` for a DA value, the old `YYYY.MM.DD` included; "" for what is no date."""
     found = _DATE.fullmatch(value.strip(" \0"))

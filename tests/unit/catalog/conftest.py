@@ -1,18 +1,32 @@
 import pytest
+from sqlalchemy import text
 
+from catalog.tables import metadata
 from tests.unit.catalog.world import World, open_engine
+
+
+@pytest.fixture(scope="session")
+def postgres_engine(request):
+    """One catalog for the session; making its tables takes longer than most tests."""
+    with request.getfixturevalue("postgres_server").database() as url:
+        made = open_engine(url)
+        yield made
+        made.dispose()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def engine(request, tmp_path):
     """An empty catalog on each engine."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'catalog.db'}"
-    else:
-        url = request.getfixturevalue("postgres_url")
-    made = open_engine(url)
+        made = open_engine(f"sqlite:///{tmp_path / 'catalog.db'}")
+        yield made
+        made.dispose()
+        return
+    made = request.getfixturevalue("postgres_engine")
+    names = ", ".join(metadata.tables)
+    with made.begin() as connection:
+        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
     yield made
-    made.dispose()
 
 
 @pytest.fixture

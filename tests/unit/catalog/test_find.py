@@ -2,7 +2,7 @@ import base64
 
 import pytest
 
-from catalog.attributes import ATTRIBUTES
+from catalog.attributes import ATTRIBUTES, Kind
 from catalog.callers import Caller, Right
 from catalog.find import find, unsupported
 from catalog.query import Fault, InvalidQuery, Key, Level, Query, Root
@@ -97,6 +97,27 @@ def test_every_attribute_is_returned_at_its_level(world):
     assert match.values["NumberOfPatientRelatedInstances"] == 1
 
 
+MATCHED = {
+    Kind.UID: ("1.2.840.10008.1.2.1", ["1.2.840.10008.1.2.1", "1.2"]),
+    Kind.TEXT: ("X", "X*", ["X", "Y"], "*X*"),
+    Kind.NAME: ("X", "X*", ["X", "Y"], "=X", "X=Y*"),
+    Kind.DATE: ("20240301", "20240301-", "-20240301", "20240301-20240302"),
+    Kind.TIME: ("10", "1015-", "-1015", "1000-1100"),
+    Kind.NUMBER: ("1", ["1", "2"]),
+    Kind.SERIES: ("X", "X*", ["X", "Y"]),
+    Kind.RETURNED: ("X", "X*"),
+}
+
+
+def test_every_attribute_can_be_asked_for_in_every_way_of_its_kind(world):
+    world.store_and_publish(Image("1.1", values={"OperatorsName": ["A", "B"], "ImageType": ["A", "B"]}))
+    for attribute in ATTRIBUTES.values():
+        for value in MATCHED[attribute.kind]:
+            for caller in (alpha, researcher):
+                found = world.find(caller, IMAGE, "SOPInstanceUID", **{attribute.keyword: value})
+                assert len(found) == 1 if attribute.kind is Kind.RETURNED else len(found) <= 1
+
+
 def test_a_study_of_two_contributors_is_one_match(world):
     both = [
         Image("1.1", values={"StudyDescription": None}),
@@ -168,11 +189,11 @@ def test_a_cursor_continues_at_every_level(world, level):
 
 
 def test_a_cursor_says_nothing_of_an_original(world):
-    world.store(Image("1.1", patient="CANARY"))
-    (match,) = world.find(alpha, STUDY, "PatientID")
-    shown = base64.urlsafe_b64decode(match.cursor).decode() + repr(match)
-    assert "CANARY" not in shown
-    assert "1.2.1" not in shown
+    world.store(Image("4.4.4", patient="CANARY", study="5.5.5", series="6.6.6"))
+    for level in Level:
+        (match,) = world.find(alpha, level, "PatientID")
+        shown = base64.urlsafe_b64decode(match.cursor).decode() + repr(match)
+        assert not any(original in shown for original in ("CANARY", "4.4.4", "5.5.5", "6.6.6"))
 
 
 @pytest.mark.parametrize("cursor", ["x", "bm9wZQ==", "WzFd", "W3RydWUsIDFd"])

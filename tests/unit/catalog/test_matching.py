@@ -85,6 +85,15 @@ def test_malformed_values_are_refused(keyword, values, fault):
     assert refused.value.fault is fault
 
 
+def test_a_limit_is_not_negative():
+    with pytest.raises(InvalidQuery):
+        parse(Query(Root.STUDY, Level.STUDY, limit=-1))
+
+
+def test_text_that_no_database_holds_is_made_harmless():
+    assert conditions("PatientID", "a\0b\ud800") == (Wildcard("ab?"),)
+
+
 def test_too_many_keys_are_refused():
     with pytest.raises(InvalidQuery):
         parse(Query(Root.STUDY, Level.STUDY, (Key("StudyDate"),) * 1000))

@@ -1,5 +1,5 @@
 from catalog.tables import DEID, PHI, metadata
-from tests.unit.catalog.world import IMAGE, Image, alpha, pseudonym, rows
+from tests.unit.catalog.world import IMAGE, Image, alpha, pseudonym, researcher, rows
 
 
 def test_publishing_makes_the_deidentified_rows_and_points_into_the_record(world):
@@ -41,7 +41,5 @@ def test_a_withheld_instance_points_into_the_companion_and_has_no_other_form(wor
     assert len(rows(world.engine, DEID.instance)) == 1
     assert rows(world.engine, PHI.instance)[1]["withheld_reason"] == "burned-in text likely"
     assert rows(world.engine, PHI.instance)[1]["position"] == 1
-    assert [match.values["SOPInstanceUID"] for match in world.find(alpha, IMAGE, "SOPInstanceUID")] == [
-        "1.1",
-        "1.2",
-    ]
+    assert world.values(alpha, IMAGE, "SOPInstanceUID") == ["1.1", "1.2"]
+    assert world.values(researcher, IMAGE, "SOPInstanceUID") == [pseudonym("1.1")]
