@@ -26,7 +26,9 @@ def remove_instance(connection: Connection, phi_instance_id: int) -> bool:
 
 
 def _recount(connection: Connection, family: Family, series_row: int) -> None:
+    """Count anew from the series upwards; each row is locked first, to wait for who adds beneath it."""
     series, study, patient, instance = family.series, family.study, family.patient, family.instance
+    _lock(connection, series, series_row)
     classes = select(instance.c.sop_class_uid).where(instance.c.series_row == series_row)
     _set(
         connection,
@@ -36,6 +38,7 @@ def _recount(connection: Connection, family: Family, series_row: int) -> None:
         sop_classes=_list(connection.execute(classes.distinct()).scalars()),
     )
     study_row = _one(connection, select(series.c.study_row).where(series.c.id == series_row))
+    _lock(connection, study, study_row)
     below = connection.execute(
         select(series.c.instance_count, series.c.modality, series.c.sop_classes).where(
             series.c.study_row == study_row, series.c.instance_count > 0
@@ -51,6 +54,7 @@ def _recount(connection: Connection, family: Family, series_row: int) -> None:
         sop_classes=_list(each for row in below for each in json.loads(row.sop_classes)),
     )
     patient_row = _one(connection, select(study.c.patient_row).where(study.c.id == study_row))
+    _lock(connection, patient, patient_row)
     totals = connection.execute(
         select(
             func.count().label("study_count"),
@@ -59,6 +63,10 @@ def _recount(connection: Connection, family: Family, series_row: int) -> None:
         ).where(study.c.patient_row == patient_row, study.c.instance_count > 0)
     ).one()
     _set(connection, patient, patient_row, **{name: int(value) for name, value in totals._asdict().items()})
+
+
+def _lock(connection: Connection, table: Table, row_id: int) -> None:
+    connection.execute(select(table.c.id).where(table.c.id == row_id).with_for_update(key_share=True))
 
 
 def _one(connection: Connection, statement: Any) -> int:  # noqa: ANN401 - any select of one number
