@@ -1,4 +1,5 @@
 import pytest
+from pydicom import config
 
 from tests.corpus import corpus_files
 from tests.dcmtk import require_dcmtk
@@ -28,3 +29,10 @@ def corpus_run(request, corpus, tmp_path_factory):
         gateway.cli("cache", "evict", "--all")
         gateway.take_away("a")
         yield CorpusRun(gateway, tap.journal, paths, hospital, research, plants, status)
+
+
+@pytest.fixture
+def values_as_they_are():
+    """Let pydicom read real files' values without an opinion on them."""
+    with config.disable_value_validation():
+        yield

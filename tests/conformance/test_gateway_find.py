@@ -13,6 +13,7 @@ pytestmark = [
     pytest.mark.corpus,
     pytest.mark.slow,
     pytest.mark.timeout(600),
+    pytest.mark.usefixtures("values_as_they_are"),
     pytest.mark.xdist_group("gateway-corpus"),
 ]
 

@@ -31,6 +31,7 @@ _EVERYDAY = {
     "perfusion",
     "philips healthcare",
     "physician",
+    "pixelmed",  # also the manufacturer of a file whose operator has its name
     "regression",
     "toshiba",
     "unknown",
@@ -100,6 +101,8 @@ def _days(dataset: Dataset, above: str, found: dict[str, str]) -> None:
 
 
 def _tells(word: str) -> bool:
+    if len(set(word)) == 1:
+        return False  # a run of one value, as in every image
     digits = word.lstrip("-").isdigit()
     return len(word) >= (_SHORTEST_NUMBER if digits else _SHORTEST) and word.lower() not in _EVERYDAY
 

@@ -11,6 +11,7 @@ from tests.tools import wire
 from tests.tools.files import BIG_ENDIAN, DEFLATED, parse
 
 _NATIVE = {wire.IMPLICIT, wire.EXPLICIT, BIG_ENDIAN, DEFLATED}
+_JPEG_FAMILY = "1.2.840.10008.1.2.4."  # JPEG, JPEG-LS, JPEG 2000, HTJ2K
 _ELEMENTS = {"PixelData": None, "FloatPixelData": 4, "DoubleFloatPixelData": 8}
 
 
@@ -25,7 +26,7 @@ def fingerprint_of(dataset: Dataset, syntax: str) -> str | None:
         if keyword in dataset:
             value = dataset[keyword].value
             if syntax not in _NATIVE:
-                parts = [_without_application_segments(part) for part in generate_fragments(value)][1:]
+                parts = [_coded(part, syntax) for part in generate_fragments(value)][1:]
                 return hashlib.sha256(b"|".join(parts)).hexdigest()
             return hashlib.sha256(_native(dataset, value, syntax, word_bytes)).hexdigest()
     return None
@@ -54,15 +55,27 @@ def _chroma_is_halved(dataset: Dataset) -> bool:
     return dataset.get("PhotometricInterpretation") in {"YBR_FULL_422", "YBR_PARTIAL_422"}
 
 
-def _without_application_segments(fragment: bytes) -> bytes:
-    """A JPEG codestream without its APPn and COM segments: they carry no image (ITU T.81 B.2.4)."""
-    if fragment[:2] != b"\xff\xd8":
+def _coded(fragment: bytes, syntax: str) -> bytes:
+    """A fragment without what is no image: application and comment segments, and bytes behind the end marker.
+
+    JPEG and JPEG-LS: APPn and COM (ITU-T T.81 B.2.4); JPEG 2000: COM (ITU-T T.800 A.9.2). Coded data of
+    neither holds FFD9 (T.81 B.1.1.5, T.800 B.10.1), so the last one is the end of the image.
+    """
+    if not syntax.startswith(_JPEG_FAMILY):
         return fragment
-    kept, at = [fragment[:2]], 2
-    while at + 4 <= len(fragment) and fragment[at] == 0xFF and fragment[at + 1] != 0xDA:
-        marker = fragment[at + 1]
-        (length,) = struct.unpack_from(">H", fragment, at + 2)
-        if not (0xE0 <= marker <= 0xEF or marker == 0xFE):
-            kept.append(fragment[at : at + 2 + length])
+    if fragment[:2] == b"\xff\xd8":
+        fragment = _without(fragment, {*range(0xE0, 0xF0), 0xFE}, stop=0xDA)
+    elif fragment[:2] == b"\xff\x4f":
+        fragment = _without(fragment, {0x64}, stop=0x90)
+    end = fragment.rfind(b"\xff\xd9")
+    return fragment if end < 0 else fragment[: end + 2]
+
+
+def _without(codestream: bytes, dropped: set[int], stop: int) -> bytes:
+    kept, at = [codestream[:2]], 2
+    while at + 4 <= len(codestream) and codestream[at] == 0xFF and codestream[at + 1] != stop:
+        (length,) = struct.unpack_from(">H", codestream, at + 2)
+        if codestream[at + 1] not in dropped:
+            kept.append(codestream[at : at + 2 + length])
         at += 2 + length
-    return b"".join([*kept, fragment[at:]])
+    return b"".join([*kept, codestream[at:]])
