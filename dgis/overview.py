@@ -69,9 +69,12 @@ def withheld(connection: sa.Connection) -> dict[str, int]:
     """Count the instances that are sealed whole, by reason."""
     reason = PHI.instance.c.withheld_reason
     rows = connection.execute(
-        sa.select(reason, sa.func.count()).where(reason.is_not(None)).group_by(reason).order_by(reason)
+        sa.select(reason, sa.func.count().label("instances"))
+        .where(reason.is_not(None))
+        .group_by(reason)
+        .order_by(reason)
     )
-    return dict(rows.tuples().all())
+    return {row.withheld_reason: row.instances for row in rows}
 
 
 def waiting(connection: sa.Connection, gateway_id: str) -> list[dict[str, Any]]:
@@ -84,7 +87,27 @@ def waiting(connection: sa.Connection, gateway_id: str) -> list[dict[str, Any]]:
         .order_by(part.last_error.is_(None), part.id)
         .limit(_MOST_TROUBLES)
     )
-    return [row._asdict() for row in troubled]
+    rows = [row._asdict() for row in troubled]
+    job = publish_job.c
+    unplanned = sa.select(part.id).where(
+        part.phi_series_id == job.phi_series_id,
+        part.gateway_id == gateway_id,
+        part.state == PartState.WAITING.value,
+    )
+    quiet = connection.execute(
+        sa.select(
+            PHI.series.c.series_key,
+            sa.literal("waiting until it is complete").label("step"),
+            sa.literal(0).label("attempts"),
+            job.pending_instances.label("instances"),
+            sa.null().label("last_error"),
+        )
+        .join(PHI.series, PHI.series.c.id == job.phi_series_id)
+        .where(job.gateway_id == gateway_id, job.state != State.PUBLISHED.value, ~unplanned.exists())
+        .order_by(job.due_ms)
+        .limit(_MOST_TROUBLES)
+    )
+    return rows + [row._asdict() for row in quiet]
 
 
 def pending(connection: sa.Connection, log: ReceiveLog, gateway_id: str) -> dict[str, int]:
@@ -129,4 +152,5 @@ def series(connection: sa.Connection, gateway_id: str, key: str | None = None) -
     )
     if key is not None:
         statement = statement.where(table.c.series_key == key)
-    return [row._asdict() for row in connection.execute(statement)]
+    # PostgreSQL sums to Decimal, which JSON does not know
+    return [{**row._asdict(), "withheld": int(row.withheld)} for row in connection.execute(statement)]

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import sqlalchemy as sa
+from alembic.util import CommandError
 
 from catalog.grants import write_once
 from deid.keys.files import load_secrets
@@ -40,16 +41,23 @@ def open_database(configuration: Configuration) -> sa.Engine:
     """Open the database, bring its schema up to date, and write the standing grants.
 
     Raises:
-        StartError: it does not answer.
+        StartError: it does not answer, or is no database of a gateway.
     """
-    engine = database.open_engine(configuration)
+    try:
+        engine = database.open_engine(configuration)
+    except OSError as error:
+        raise StartError(f"cannot write {configuration.gateway.home}: {error.strerror}") from None
+    where = database.database_url(configuration).render_as_string(hide_password=True)
     try:
         database.migrate(engine)
         with engine.begin() as connection:
             write_once(connection, standing_grants(configuration.grants))
     except sa.exc.OperationalError:
-        where = database.database_url(configuration).render_as_string(hide_password=True)
+        engine.dispose()
         raise StartError(f"the database does not answer: {where}") from None
+    except (sa.exc.DatabaseError, CommandError, OSError) as error:
+        engine.dispose()
+        raise StartError(f"the database cannot be used ({type(error).__name__}): {where}") from None
     return engine
 
 

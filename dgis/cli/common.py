@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from dgis import failpoints, logs, settings
 from dgis.configuration import Configuration
@@ -22,8 +23,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 FAILED = 1  # refused or failed; 2 is a usage error (docs/operations.md)
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+# What is printed comes from images and operators: no square bracket or colon of it is an instruction.
+console = Console(highlight=False, markup=False, emoji=False)
+errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def fail(message: str) -> NoReturn:
@@ -42,6 +44,14 @@ def load_configuration(home: Path | None, config: Path | None, role: str = "cli"
     logs.configure(level, configuration.log.format, role)
     failpoints.arm(configuration.failpoints)
     return configuration
+
+
+def table(*columns: str) -> Table:
+    """Return a table whose cells are folded, never cut: a UID is copied whole or is of no use."""
+    made = Table()
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
 
 
 def print_json(value: object) -> None:

@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from dgis import parts
 from dgis.cache.conflicts import Conflicts, Disputed, Kept, NotKept
+from dgis.cache.extent import EvictedError
 from dgis.cache.verdicts import Choice
-from dgis.cli.common import AsJson, Config, Home, console, fail, print_json
+from dgis.cli.common import AsJson, Config, Home, console, fail, failures_in_words, print_json, table
 from dgis.cli.opening import Opened, opened
 from dgis.replace import replacer
 
@@ -32,10 +32,10 @@ def list_conflicts(
     if not rows:
         console.print("no conflicts")
         return
-    table = Table("id", "kind", "received", "from", "bytes", "reason", "decided")
+    listed = table("id", "kind", "received", "from", "bytes", "reason", "decided")
     for row in rows:
-        table.add_row(*(str(row[name]) for name in _COLUMNS), "yes" if row["decided"] else "")
-    console.print(table)
+        listed.add_row(*(str(row[name]) for name in _COLUMNS), "yes" if row["decided"] else "")
+    console.print(listed)
     console.print("dgis conflicts keep ID stored|other", markup=False)
 
 
@@ -50,10 +50,12 @@ def keep(
     as_json: AsJson = False,
 ) -> None:
     """Decide which bytes are the instance; with `other` its series is published again with them."""
-    with opened(home, config) as gateway, gateway.engine.begin() as connection:
-        outcome = _conflicts(gateway).keep(connection, conflict_id, choice, replacer(gateway.configuration))
-        if isinstance(outcome, NotKept):
-            connection.rollback()
+    with opened(home, config) as gateway, failures_in_words(parts.StartError, EvictedError):
+        replace = replacer(gateway.configuration)
+        with gateway.engine.connect() as connection:
+            outcome = _conflicts(gateway).keep(connection, conflict_id, choice, replace)
+            if isinstance(outcome, Kept):
+                connection.commit()
     if isinstance(outcome, NotKept):
         fail(f"nothing changed: {outcome.reason}")
     assert isinstance(outcome, Kept)

@@ -14,6 +14,7 @@ from dgis.cache import locks
 from dgis.cli.common import FAILED, AsJson, Config, Home, console, load_configuration, print_json
 from dgis.configuration import Configuration, FolderNode
 from storage_nodes.addresses import Kind
+from storage_nodes.errors import NodeError
 
 _FEW_DESCRIPTORS = 1024
 
@@ -86,7 +87,12 @@ def _keys(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _nodes(configuration: Configuration) -> Iterator[Finding]:
-    fleet.prepare_new_nodes(configuration)
+    try:
+        fleet.prepare_new_nodes(configuration)
+    except (OSError, ValueError, NodeError) as error:
+        advice = f"{type(error).__name__}: look at the nodes' folders and at nodes.json under the home"
+        yield Finding("the nodes' folders can be made", well=False, advice=advice)
+        return
     own = fleet.open_fleet(configuration)
     own.probe()
     for entry in configuration.nodes:

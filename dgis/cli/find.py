@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.progress import Progress
-from rich.table import Table
 
 from catalog.callers import Caller, Right
 from catalog.find import find
@@ -15,7 +14,18 @@ from catalog.query import InvalidQuery, Key, Level, Query, Root
 from catalog.retrieve import instances
 from dgis import fleet, parts
 from dgis.cache.index import CacheIndex
-from dgis.cli.common import FAILED, AsJson, Config, Home, console, errors, fail, failures_in_words, print_json
+from dgis.cli.common import (
+    FAILED,
+    AsJson,
+    Config,
+    Home,
+    console,
+    errors,
+    fail,
+    failures_in_words,
+    print_json,
+    table,
+)
 from dgis.cli.opening import Opened, opened
 from dgis.configuration import Configuration
 from dgis.identity.peers import asserted
@@ -78,10 +88,10 @@ def find_command(
         print_json(rows)
         return
     shown = [*dict.fromkeys([*_COLUMNS[level], *named])]
-    table = Table(*shown)
+    listed = table(*shown)
     for row in rows:
-        table.add_row(*(_text(row.get(keyword, "")) for keyword in shown))
-    console.print(table)
+        listed.add_row(*(_text(row.get(keyword, "")) for keyword in shown))
+    console.print(listed)
     errors.print(f"{len(rows)} found" + (" (there may be more: --limit)" if len(rows) == limit else ""))
 
 
@@ -93,7 +103,7 @@ def fetch(
     as_json: AsJson = False,
 ) -> None:
     """Fetch by UID: an original's UID gives originals to the cleared, a pseudonym the de-identified form."""
-    with failures_in_words(InvalidQuery), opened(home, config) as gateway:
+    with failures_in_words(InvalidQuery, OSError), opened(home, config) as gateway:
         found = _resolve(gateway, uid)
         if not found:
             fail("nothing by that UID that this caller may retrieve")
@@ -135,8 +145,8 @@ def _write_all(found: Sequence[Sendable], to: Path) -> tuple[int, int]:
         for each in progress.track(found, description="fetching"):
             try:
                 write_part10(each, to)
-            except (NotHere, KeyholderGone) as error:
-                errors.print(str(error), markup=False)
+            except (NotHere, KeyholderGone, ValueError) as error:
+                errors.print(str(error))
                 failed += 1
             else:
                 written += 1
@@ -157,4 +167,5 @@ def _key(text: str) -> Key:
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 (text, number or several texts)
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
+    text = ", ".join(value) if isinstance(value, tuple) else str(value)
+    return "".join(each if each.isprintable() else "?" for each in text)  # no escape sequence of a sender's

@@ -4,10 +4,9 @@ from typing import Any
 
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn
-from rich.table import Table
 
 from dgis import fleet
-from dgis.cli.common import FAILED, AsJson, Config, Home, console, errors, print_json
+from dgis.cli.common import FAILED, AsJson, Config, Home, console, errors, print_json, table
 from dgis.cli.opening import Opened, opened
 from dgis.overview import copies
 from dgis.parts import now_ms
@@ -47,11 +46,11 @@ def list_nodes(home: Home = None, config: Config = None, as_json: AsJson = False
     if as_json:
         print_json(rows)
         return
-    table = Table("node", "kind", "site", "answers", "copies")
+    listed = table("node", "kind", "site", "answers", "copies")
     for row in rows:
         held = ", ".join(f"{count} {state}" for state, count in row["copies"].items()) or "none"
-        table.add_row(row["name"], row["kind"], row["site"], "yes" if row["answers"] else "NO", held)
-    console.print(table)
+        listed.add_row(row["name"], row["kind"], row["site"], "yes" if row["answers"] else "NO", held)
+    console.print(listed)
 
 
 def repair(home: Home = None, config: Config = None, as_json: AsJson = False) -> None:

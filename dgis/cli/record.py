@@ -6,9 +6,8 @@ from typing import Annotated, Any
 
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn
-from rich.table import Table
 
-from dgis.cli.common import FAILED, AsJson, console, errors, failures_in_words, print_json
+from dgis.cli.common import FAILED, AsJson, console, errors, failures_in_words, print_json, table
 from dgis.savings import Saving, measure
 from storage_nodes.record.errors import RecordError
 from storage_nodes.record.reader import RecordReader
@@ -107,9 +106,9 @@ def savings(
             [{**asdict(row), **{name: getattr(row, name) for name in sorted(measured)}} for row in rows]
         )
         return
-    table = Table("series", "instances", "sealed whole", "files", "record", "companion", "saved %", "zip %")
+    listed = table("series", "instances", "sealed whole", "files", "record", "companion", "saved %", "zip %")
     for row in rows:
         sizes = (row.file_bytes, row.record_bytes, row.companion_bytes)
         percents = (f"{row.saved_percent:.2f}", f"{row.zip_saved_percent:.2f}")
-        table.add_row(row.name, str(row.instances), str(row.sealed_whole), *map(str, sizes), *percents)
-    console.print(table)
+        listed.add_row(row.name, str(row.instances), str(row.sealed_whole), *map(str, sizes), *percents)
+    console.print(listed)

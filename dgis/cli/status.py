@@ -5,10 +5,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from dgis import overview
-from dgis.cli.common import FAILED, AsJson, Config, Home, console, errors, fail, print_json
+from dgis.cli.common import FAILED, AsJson, Config, Home, console, errors, fail, print_json, table
 from dgis.cli.opening import Opened, opened
 
 app = typer.Typer(help="State of each series on its way into the grid.", no_args_is_help=True)
@@ -64,11 +63,11 @@ def list_series(home: Home = None, config: Config = None, as_json: AsJson = Fals
     if as_json:
         print_json(rows)
         return
-    table = Table(
+    listed = table(
         "series", "modality", "instances", "state", "pending", "parts", "sealed whole", "last error"
     )
     for row in rows:
-        table.add_row(
+        listed.add_row(
             row["series"],
             row["modality"],
             str(row["instances"]),
@@ -78,7 +77,7 @@ def list_series(home: Home = None, config: Config = None, as_json: AsJson = Fals
             str(row["withheld"]),
             row["last_error"] or "",
         )
-    console.print(table)
+    console.print(listed)
 
 
 @app.command("show")

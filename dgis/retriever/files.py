@@ -19,9 +19,13 @@ def write_part10(instance: Sendable, folder: Path) -> Path:
         raise ValueError("a SOP Instance UID has digits and dots only")
     path = folder / f"{uid}.dcm"
     unfinished = path.with_name(f".{uid}.part")
-    with unfinished.open("wb") as file:
-        file.write(file_head(instance.sop_class_uid, uid, instance.transfer_syntax))
-        for chunk in instance.open():
-            file.write(chunk)
-    unfinished.replace(path)
+    try:
+        with unfinished.open("wb") as file:
+            file.write(file_head(instance.sop_class_uid, uid, instance.transfer_syntax))
+            for chunk in instance.open():
+                file.write(chunk)
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
     return path
