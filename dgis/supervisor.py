@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,7 @@ STOP_SECONDS = 10.0  # docs/operations.md promises it; the doors get most of it 
 _RESTART_SECONDS = (0.2, 1.0, 5.0)  # after the first, the second, and every later death in a row
 _STEADY_SECONDS = 60.0  # a child that lived this long starts over at the first delay
 _READY_SECONDS = 60.0
+_LATER_SECONDS = 2.0  # of the ten, kept for each role that stops after another
 
 
 @dataclass
@@ -32,6 +34,7 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
     started_s: float = 0.0
     deaths: int = 0
+    restart_s: float = 0.0  # when it is to be started again, by the monotonic clock
     ready: threading.Event = field(default_factory=threading.Event)
     listens: dict[str, object] = field(default_factory=dict)
 
@@ -53,11 +56,12 @@ class Supervisor:
         """
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, lambda *_: self._stopping.set())
-        for child in self._children:
-            self._start(child)
-        code = self._watch(on_ready)
-        self._stop_all()
-        return code
+        try:
+            for child in self._children:
+                self._start(child)
+            return self._watch(on_ready)
+        finally:
+            self._stop_all()
 
     def _watch(self, on_ready: Callable[[dict[str, object]], None]) -> int:
         announced = False
@@ -65,10 +69,12 @@ class Supervisor:
         while not self._stopping.wait(0.1):
             for child in self._children:
                 process = child.process
-                if process is not None and process.poll() is not None:
+                if process is None and time.monotonic() >= child.restart_s:
+                    self._start(child)
+                elif process is not None and process.poll() is not None:
                     if not announced:
                         return 1  # it said why on standard error: a restart would only say it again
-                    self._restart(child, process.returncode)
+                    self._bury(child, process.returncode)
             if not announced and all(child.ready.is_set() for child in self._children):
                 announced = True
                 on_ready({key: value for child in self._children for key, value in child.listens.items()})
@@ -89,24 +95,25 @@ class Supervisor:
         os.close(write_end)
         threading.Thread(target=_await_ready, args=(child, read_end), daemon=True).start()
 
-    def _restart(self, child: Child, code: int) -> None:
-        lived = time.monotonic() - child.started_s
-        child.deaths = 0 if lived > _STEADY_SECONDS else child.deaths + 1
-        delay = _RESTART_SECONDS[min(child.deaths, len(_RESTART_SECONDS) - 1)]
+    def _bury(self, child: Child, code: int) -> None:
+        now_s = time.monotonic()
+        deaths = 0 if now_s - child.started_s > _STEADY_SECONDS else child.deaths
+        delay = _RESTART_SECONDS[min(deaths, len(_RESTART_SECONDS) - 1)]
+        child.deaths = deaths + 1
         _log.error("child_died", child=child.role, code=code, restart_in_seconds=delay)
-        child.process = None
-        if not self._stopping.wait(delay):
-            self._start(child)
+        child.process, child.restart_s = None, now_s + delay
 
     def _stop_all(self) -> None:
+        """Stop the roles in their order: what a door still sends may need the worker to restore it."""
         deadline = time.monotonic() + STOP_SECONDS
         running = [child.process for child in self._children if child.process is not None]
-        for process in running:
+        for number, process in enumerate(running):
             process.terminate()
+            kept_seconds = _LATER_SECONDS * (len(running) - 1 - number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - kept_seconds - time.monotonic()))
         for process in running:
-            try:
-                process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
+            if process.poll() is None:
                 _log.error("killed_after_deadline", pid=process.pid)
                 process.kill()
                 process.wait()
