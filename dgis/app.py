@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from pathlib import Path
 
 import structlog
 
@@ -62,7 +63,7 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
     shelf = Shelf(reading, fleet.open_fleet(configuration), Reporter(engine, now_ms))
     index = CacheIndex(log.files, name)
     retriever = Retriever(reading, index, shelf, keyholder, now_ms)
-    behind = Behind(reading, log, retriever, GatewayTranscoder(), accounts, now_ms)
+    behind = Behind(reading, log, retriever, GatewayTranscoder(folder=_scratch(home)), accounts, now_ms)
     server = DicomServer(Door(configuration, behind), _limits(configuration))
     address = _listen(server, configuration)
     notes = Worker(noting(engine, accounts, index))
@@ -113,6 +114,13 @@ def run_worker(configuration: Configuration, ready: int | None) -> None:
     worker.stop()
     server.stop()
     engine.dispose()
+
+
+def _scratch(home: Path) -> Path:
+    """Where decoded frames wait in nameless files; beside the cache, for they are of the same images."""
+    scratch = home / "scratch"
+    scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return scratch
 
 
 def _limits(configuration: Configuration) -> Limits:

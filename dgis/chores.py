@@ -36,6 +36,7 @@ _FILL_SECONDS = 2.0
 _CHECK_SECONDS = 5.0
 _CLEAN_SECONDS = 60.0
 _REVIEW_SECONDS = 300.0
+_LEFTOVERS_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ def tending(configuration: Configuration, log: ReceiveLog, replicas: Replicas) -
         Chore("fill", _FILL_SECONDS, lambda: fill.run_once(replicas) != fill.Filled()),
         Chore("check", _CHECK_SECONDS, lambda: check.run_once(replicas) != check.Checked()),
         Chore("clean", _CLEAN_SECONDS, _once(lambda: clean.run_once(replicas))),
+        Chore("leftovers", _LEFTOVERS_SECONDS, _once(lambda: clean.clean_leftovers(replicas.fleet))),
         Chore("review", _REVIEW_SECONDS, _reviewing(replicas)),
     ]
 

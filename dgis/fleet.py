@@ -16,6 +16,7 @@ from storage_nodes.addresses import Kind
 from storage_nodes.node import Node
 from storage_nodes.s3 import S3Node
 from storage_nodes.s3_client import S3Location
+from storage_nodes.wrappers.usual import guarded
 
 _PREPARED = "nodes.json"
 
@@ -25,8 +26,8 @@ def open_fleet(configuration: Configuration) -> Fleet:
     nodes: dict[Kind, list[Node]] = {Kind.RECORD: [], Kind.SEALED: []}
     for entry in configuration.nodes:
         record, sealed = _folder_pair(entry) if isinstance(entry, FolderNode) else _s3_pair(entry)
-        nodes[Kind.RECORD].append(record)
-        nodes[Kind.SEALED].append(sealed)
+        nodes[Kind.RECORD].append(guarded(record))
+        nodes[Kind.SEALED].append(guarded(sealed))
     return Fleet(nodes, configuration.gateway.site)
 
 
