@@ -120,6 +120,20 @@ def write_once(connection: Connection, given: Sequence[Grant]) -> None:
         connection.execute(insert_ignoring(connection, grants), [_row(grant) for grant in given])
 
 
+def keep_standing(connection: Connection, prefix: str, wanted: Sequence[Grant], now_ms: int) -> None:
+    """Make the grants whose origin begins with `prefix` be exactly those wanted, from now on.
+
+    One that is no longer wanted ends; one that ended and is wanted again holds again.
+    """
+    origins = [grant.origin for grant in wanted]
+    ours = grants.c.origin.startswith(prefix, autoescape=True)
+    gone = update(grants).where(ours, grants.c.origin.not_in(origins), grants.c.not_after_ms > now_ms)
+    connection.execute(gone.values(not_after_ms=now_ms))
+    write_once(connection, wanted)
+    again = update(grants).where(grants.c.origin.in_(origins), grants.c.not_after_ms <= now_ms)
+    connection.execute(again.values(not_after_ms=FOR_EVER_MS))
+
+
 def revoke(connection: Connection, grant_id: int, now_ms: int) -> bool:
     """End a grant now; False where it had ended already, or there is none. The row stays, for the record."""
     ended = (

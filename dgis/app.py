@@ -5,6 +5,7 @@ import signal
 import threading
 from pathlib import Path
 
+import sqlalchemy as sa
 import structlog
 
 from catalog.contributors import PublisherGrant
@@ -18,6 +19,7 @@ from dgis.configuration import Configuration
 from dgis.dimse.limits import Limits
 from dgis.dimse.server import DicomServer
 from dgis.door import Behind, Door
+from dgis.grants import apply_standing_grants
 from dgis.ingest import ingester
 from dgis.keyholder.client import KeyholderClient
 from dgis.keyholder.pseudonyms import pseudonymiser
@@ -52,7 +54,7 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
         StartError: the port, the home or the database cannot be had.
     """
     home, name = configuration.gateway.home, configuration.gateway.name
-    engine = open_database(configuration)
+    engine = _database(configuration)
     reading = engine.execution_options(read_only=True)
     log = open_receive_log(configuration)
     keyholder = KeyholderClient(keyholder_socket(configuration))
@@ -86,7 +88,7 @@ def run_worker(configuration: Configuration, ready: int | None) -> None:
     Raises:
         StartError: keys, nodes, home or database cannot be had.
     """
-    engine = open_database(configuration)
+    engine = _database(configuration)
     secrets, keys = open_keys(configuration)
     fleet.prepare_new_nodes(configuration)
     own_fleet = fleet.open_fleet(configuration)
@@ -114,6 +116,13 @@ def run_worker(configuration: Configuration, ready: int | None) -> None:
     worker.stop()
     server.stop()
     engine.dispose()
+
+
+def _database(configuration: Configuration) -> sa.Engine:
+    engine = open_database(configuration)
+    with engine.begin() as connection:
+        apply_standing_grants(connection, configuration, now_ms())
+    return engine
 
 
 def _scratch(home: Path) -> Path:

@@ -15,6 +15,14 @@ from dgis.configuration import Configuration
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _MIGRATION_LOCK = 0x44474953  # "DGIS": advisory lock, so that two gateways starting at once migrate once
 _BUSY_MS = 30_000
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    f"busy_timeout={_BUSY_MS}",
+    "cache_size=-16384",  # KiB a connection; the default of 2 MB doubles the time of a thousand matches
+    "mmap_size=268435456",
+)
 
 
 def database_url(configuration: Configuration) -> sa.URL:
@@ -78,7 +86,7 @@ def _sqlite_pragmas(connection: sqlite3.Connection, _record: object) -> None:
     # The driver's own BEGIN handling is switched off: it would start writers as readers and then fail
     # on upgrade instead of waiting.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_MS}"):
+    for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
 
 

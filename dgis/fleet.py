@@ -38,21 +38,26 @@ def rules(configuration: Configuration) -> dict[Kind, Rule]:
     return dict.fromkeys(Kind, rule)
 
 
+def prepared(configuration: Configuration) -> set[str]:
+    """Return the nodes whose folders were made once, by name."""
+    known = configuration.gateway.home / _PREPARED
+    return set(json.loads(known.read_text())) if known.exists() else set()
+
+
 def prepare_new_nodes(configuration: Configuration) -> None:
     """Make the folders of nodes that are configured for the first time.
 
     A folder that was there before and is gone is a disk that is away, or a node that lost everything: it is
     never made anew by itself, or objects would go to the disk underneath a mount point.
     """
-    known = configuration.gateway.home / _PREPARED
-    prepared = set(json.loads(known.read_text())) if known.exists() else set()
+    known = prepared(configuration)
     folders = [entry for entry in configuration.nodes if isinstance(entry, FolderNode)]
-    new = [entry for entry in folders if entry.name not in prepared]
+    new = [entry for entry in folders if entry.name not in known]
     for entry in new:
         for node in _folder_pair(entry):
             node.prepare()
     if new:
-        _write(known, sorted(prepared | {entry.name for entry in new}))
+        _write(configuration.gateway.home / _PREPARED, sorted(known | {entry.name for entry in new}))
 
 
 def _folder_pair(entry: FolderNode) -> tuple[folder.FolderNode, folder.FolderNode]:

@@ -6,7 +6,6 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic.util import CommandError
 
-from catalog.grants import write_once
 from deid.keys.files import load_secrets
 from deid.keys.setup import keys_init, open_key_store
 from deid.keys.store import KeyStore
@@ -20,7 +19,6 @@ from dgis.cache.log import ReceiveLog
 from dgis.cache.owner import Owner
 from dgis.cache.publish_queue import Patience
 from dgis.configuration import Configuration
-from dgis.grants import standing_grants
 
 
 class StartError(Exception):
@@ -38,7 +36,7 @@ def keyholder_socket(configuration: Configuration) -> Path:
 
 
 def open_database(configuration: Configuration) -> sa.Engine:
-    """Open the database, bring its schema up to date, and write the standing grants.
+    """Open the database and bring its schema up to date.
 
     Raises:
         StartError: it does not answer, or is no database of a gateway.
@@ -50,8 +48,6 @@ def open_database(configuration: Configuration) -> sa.Engine:
     where = database.database_url(configuration).render_as_string(hide_password=True)
     try:
         database.migrate(engine)
-        with engine.begin() as connection:
-            write_once(connection, standing_grants(configuration.grants))
     except sa.exc.OperationalError:
         engine.dispose()
         raise StartError(f"the database does not answer: {where}") from None
@@ -84,6 +80,14 @@ def cache_owner(configuration: Configuration) -> Owner:
     return Owner(configuration.gateway.name, patience, now_ms)
 
 
+def keys_are_unborn(configuration: Configuration) -> bool:
+    """Whether the keys are those of the embedded default and were never made: the first start makes them."""
+    keys = configuration.keys
+    files = [file for file in (keys.site_secret_file, keys.key_encryption_key_file) if file is not None]
+    embedded = all(file.is_relative_to(configuration.gateway.home) for file in files)
+    return embedded and not any(file.exists() for file in files)
+
+
 def open_keys(configuration: Configuration) -> tuple[SiteSecrets, KeyStore]:
     """Open site secret and key store; those of the embedded default are made when they are missing.
 
@@ -94,9 +98,7 @@ def open_keys(configuration: Configuration) -> tuple[SiteSecrets, KeyStore]:
     assert keys.site_secret_file is not None, "dgis.settings fills it in"
     assert keys.key_encryption_key_file is not None, "likewise"
     try:
-        files = (keys.site_secret_file, keys.key_encryption_key_file)
-        embedded = all(file.is_relative_to(configuration.gateway.home) for file in files)
-        if embedded and not any(file.exists() for file in files):
+        if keys_are_unborn(configuration):
             keys_init(keys.site_secret_file, keys.key_encryption_key_file, keys.stores)
         (site_secret,) = load_secrets(keys.site_secret_file)
         return SiteSecrets(site_secret), open_key_store(keys.key_encryption_key_file, keys.stores)

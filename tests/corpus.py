@@ -18,7 +18,7 @@ def require_corpus() -> Path:
     """Return the corpus, or skip the test; in CI its absence is a failure, never a skip."""
     root = corpus_root()
     if root is None:
-        reason = "no DICOM corpus: set DGIS_TEST_CORPUS to a folder with MANIFEST.tsv, series/, odd/, malformed/"
+        reason = "no DICOM corpus: set DGIS_TEST_CORPUS to a folder with MANIFEST.tsv, series/ and odd/"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)

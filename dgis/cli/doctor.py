@@ -6,15 +6,15 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import typer
 
-from dgis import fleet, parts
+from dgis import database, fleet, parts
 from dgis.cache import locks
 from dgis.cli.common import FAILED, AsJson, Config, Home, console, load_configuration, print_json
 from dgis.configuration import Configuration, FolderNode
 from storage_nodes.addresses import Kind
-from storage_nodes.errors import NodeError
 
 _FEW_DESCRIPTORS = 1024
 
@@ -69,6 +69,10 @@ def _home(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _database(configuration: Configuration) -> Iterator[Finding]:
+    url = database.database_url(configuration)
+    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
+        yield Finding("the database is made at the first start", well=True)
+        return
     try:
         parts.open_database(configuration).dispose()
     except parts.StartError as error:
@@ -78,6 +82,9 @@ def _database(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _keys(configuration: Configuration) -> Iterator[Finding]:
+    if parts.keys_are_unborn(configuration):
+        yield Finding("the keys of the embedded default are made at the first start", well=True)
+        return
     try:
         parts.open_keys(configuration)
     except parts.StartError as error:
@@ -87,15 +94,13 @@ def _keys(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _nodes(configuration: Configuration) -> Iterator[Finding]:
-    try:
-        fleet.prepare_new_nodes(configuration)
-    except (OSError, ValueError, NodeError) as error:
-        advice = f"{type(error).__name__}: look at the nodes' folders and at nodes.json under the home"
-        yield Finding("the nodes' folders can be made", well=False, advice=advice)
-        return
     own = fleet.open_fleet(configuration)
     own.probe()
+    known = fleet.prepared(configuration)
     for entry in configuration.nodes:
+        if isinstance(entry, FolderNode) and entry.name not in known:
+            yield Finding(f"the folder of node {entry.name} is made at the next start", well=True)
+            continue
         well = all(own.health.is_well(kind, entry.name) for kind in Kind)
         where = entry.path if isinstance(entry, FolderNode) else entry.endpoint
         yield Finding(

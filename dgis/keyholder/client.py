@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dgis.keyholder import protocol
+from dgis.keyholder.address import socket_address
 from dgis.keyholder.protocol import (
     Identifiers,
     KeyholderGone,
@@ -78,7 +79,8 @@ class KeyholderClient:
         with socket.socket(socket.AF_UNIX) as connection:
             try:
                 connection.settimeout(_CONNECT_SECONDS)
-                connection.connect(str(self._path))
+                with socket_address(self._path) as address:
+                    connection.connect(address)
                 connection.settimeout(_ANSWER_SECONDS)
                 protocol.send_request(connection, request)
             except OSError as error:

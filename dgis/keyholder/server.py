@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from dgis.keyholder import protocol
+from dgis.keyholder.address import socket_address
 from dgis.keyholder.client import NotRestored, Restored
 from dgis.keyholder.protocol import Identifiers, KeyholderGone, Keys, Request, RestoreRequest
 
@@ -58,7 +59,8 @@ class KeyholderServer:
         listener = socket.socket(socket.AF_UNIX)
         before = os.umask(0o177)
         try:
-            listener.bind(str(temporary))
+            with socket_address(temporary) as address:
+                listener.bind(address)
         finally:
             os.umask(before)
         listener.listen(_BACKLOG)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from catalog.callers import Assertions, Caller, Right
 from catalog.contributors import PublisherGrant
-from catalog.grants import write_once
+from catalog.grants import everyone_finds_deidentified, write_once
 from catalog.query import Key, Level, Query, Root
 from catalog.retrieve import instances
 from catalog.tables import DEID, PHI
@@ -23,10 +23,9 @@ from dgis.cache.log import Limits, ReceiveLog
 from dgis.cache.owner import Owner as CacheOwner
 from dgis.cache.publish_queue import Patience
 from dgis.cache.values import StoreMeta
-from dgis.configuration import Configuration, GrantEntry
+from dgis.configuration import Configuration
 from dgis.demo import kinds, phantoms
 from dgis.demo.people import PEOPLE
-from dgis.grants import standing_grants
 from dgis.identity.wire import to_json
 from dgis.ingest import ingester
 from dgis.keyholder.pseudonyms import pseudonymiser
@@ -77,7 +76,7 @@ class Site:
         self.engine = database.open_engine(self.configuration)
         database.migrate(self.engine)
         with self.engine.begin() as connection:
-            write_once(connection, standing_grants([GrantEntry(may=frozenset({"find", "retrieve"}))]))
+            write_once(connection, [everyone_finds_deidentified()])
         self.log = ReceiveLog.open(home / name, Limits(1 << 30, 0, 64 << 20), self.clock)
         self.pseudonymise = pseudonymiser(Pseudonyms(SiteSecrets(SECRET), FACILITY))
         self.ingest = ingester(FACILITY, lambda of: self.pseudonyms(of), PublisherGrant())  # noqa: PLW0108 (tests replace it)

@@ -86,6 +86,17 @@ def test_a_worker_that_dies_half_way_is_noticed_and_others_are_still_served(serv
     assert isinstance(next(client.restore(KEY, [1])), NotRestored)
 
 
+def test_a_home_may_lie_deep(tmp_path):
+    path = tmp_path / ("d" * 100) / "run" / "keyholder.sock"
+    server = KeyholderServer(path, big_and_refused, pseudonymise)
+    server.start()
+    who = Identifiers("", "1", "2", "3", "4")
+    try:
+        assert KeyholderClient(path).pseudonyms([who]) == [pseudonymise(who)]
+    finally:
+        server.stop()
+
+
 def test_only_the_owner_may_connect(serve, tmp_path):
     serve(big_and_refused)
     assert stat.S_IMODE((tmp_path / "run" / "keyholder.sock").stat().st_mode) == 0o600

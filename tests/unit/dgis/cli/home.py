@@ -12,6 +12,7 @@ from dgis.cache.indexer import Indexer
 from dgis.cache.values import StoreMeta
 from dgis.chores import Secrets, publishing
 from dgis.cli.main import app
+from dgis.grants import apply_standing_grants
 from dgis.identity.wire import to_json
 from dgis.ingest import ingester
 from dgis.keyholder.pseudonyms import pseudonymiser
@@ -49,6 +50,8 @@ class Home:
     def receive(self, images):
         """Receive and index."""
         engine = parts.open_database(self.configuration)
+        with engine.begin() as connection:
+            apply_standing_grants(connection, self.configuration, parts.now_ms())
         secrets, _keys = parts.open_keys(self.configuration)
         log = parts.open_receive_log(self.configuration)
         names = pseudonymiser(Pseudonyms(secrets, self.configuration.gateway.facility))
