@@ -4,7 +4,16 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+import sqlalchemy as sa
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_serializer,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -116,7 +125,11 @@ class Web(Section):
 
 
 class CatalogDatabase(Section):
-    url: str = "sqlite"
+    url: str = Field(default="sqlite", repr=False)  # may hold a password
+
+    @field_serializer("url")
+    def _without_password(self, url: str) -> str:
+        return url if url == "sqlite" else sa.make_url(url).render_as_string(hide_password=True)
 
 
 class Publish(Section):

@@ -81,3 +81,11 @@ def test_secrets_do_not_show_in_what_is_printed(tmp_path):
     effective = settings.load(file)
     assert "TOPSECRET" not in repr(effective)
     assert "TOPSECRET" not in effective.model_dump_json()
+
+
+def test_a_database_password_does_not_show_either(monkeypatch):
+    monkeypatch.setenv("DGIS__CATALOG__URL", "postgresql+psycopg://u:TOPSECRET@db/dgis")
+    effective = settings.load()
+    assert effective.catalog.url.endswith("u:TOPSECRET@db/dgis")
+    assert "TOPSECRET" not in repr(effective)
+    assert "TOPSECRET" not in effective.model_dump_json()
