@@ -35,14 +35,20 @@ _QUICK = {
 }
 
 
-def wait_until(condition: Callable[[], object], seconds: float, what: str) -> object:
+def wait_until(
+    condition: Callable[[], object], seconds: float, what: str, every_seconds: float = _POLL_SECONDS
+) -> object:
     """Return the condition's first true value; fails naming `what` when `seconds` have passed."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(_POLL_SECONDS)
+        time.sleep(every_seconds)
     return value
+
+
+class EndedError(AssertionError):
+    """The gateway ended when it should have run."""
 
 
 class CommandFailedError(AssertionError):
@@ -80,11 +86,15 @@ class Gateway:
         try:
             self.start()
         except BaseException:
-            self.__exit__()
+            self.discard()
             raise
         return self
 
     def __exit__(self, *_details) -> None:
+        self.discard()
+
+    def discard(self) -> None:
+        """Kill it and remove its home."""
         self.kill()
         shutil.rmtree(self.home, ignore_errors=True)
 
@@ -94,8 +104,12 @@ class Gateway:
         host, _, port = str(self._said("dicom")["dicom"]).rpartition(":")
         return host, int(port)
 
-    def start(self, failpoints: str = "", *, wait: bool = True) -> None:
-        """Start it, and return when every role has said that it is ready."""
+    def start(self, failpoints: str = "", *, roles: tuple[str, ...] = ("dicom", "worker")) -> None:
+        """Start it, and return when these roles have said that they are ready.
+
+        Raises:
+            EndedError: it ended instead.
+        """
         for said in (self.home / "run").glob("*.json"):
             said.unlink()
         with self._log.open("ab") as log:
@@ -107,8 +121,7 @@ class Gateway:
                 stderr=log,
                 start_new_session=True,
             )
-        if wait:
-            wait_until(self._ready, START_SECONDS, "the gateway is ready")
+        wait_until(lambda: self._ready(roles), START_SECONDS, "the gateway is ready")
 
     def stop(self) -> int:
         """Ask it to stop as an operator would; returns the exit code."""
@@ -218,11 +231,11 @@ class Gateway:
         }
         return {**inherited, "PYTHONPATH": str(PROJECT), _MARK: self._mark, **self._settings}
 
-    def _ready(self) -> bool:
+    def _ready(self, roles: tuple[str, ...]) -> bool:
         code = self._supervisor.poll()
         if code is not None:
-            raise AssertionError(f"the gateway ended with exit code {code}\n{self.log()[-4000:]}")
-        return all((self.home / "run" / f"{role}.json").is_file() for role in ("dicom", "worker"))
+            raise EndedError(f"the gateway ended with exit code {code}\n{self.log()[-4000:]}")
+        return all((self.home / "run" / f"{role}.json").is_file() for role in roles)
 
     def _said(self, role: str) -> dict:
         return json.loads((self.home / "run" / f"{role}.json").read_text())

@@ -9,7 +9,7 @@ from dgis.demo.people import PEOPLE
 from tests.gateway import Gateway
 from tests.tools import pixels, wire
 from tests.tools.client import Client
-from tests.tools.crash import QUICK, crash
+from tests.tools.crash import QUICK, trial
 from tests.tools.fetching import HOSPITAL, RESEARCH, get_everything
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.xdist_group("gateway-postgres")]
@@ -46,10 +46,10 @@ def test_images_come_back_from_the_nodes_as_they_came_in(postgres_url):
 @pytest.mark.parametrize(
     "point", ["cache.before_index_commit", "publish.before_commit", "publish.after_commit"]
 )
-def test_a_kill_breaks_no_promise(point, postgres_url):
+def test_kills_break_no_promise(point, postgres_url):
     gateway = Gateway(QUICK, database_url=postgres_url)
     try:
-        outcome = crash(gateway, point, 1, seed=1)
+        verdict = trial(gateway, point, [1, 1], seed=1)
     finally:
-        gateway.__exit__()
-    assert outcome.kept, outcome
+        gateway.discard()
+    assert verdict.kept, verdict

@@ -1,4 +1,4 @@
-"""One crash: store, be killed at a named point, start again; then whether every promise was kept."""
+"""Crashes: store, be killed at a named point, start again; then whether every promise was kept."""
 
 import threading
 import time
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from dgis.demo import anatomy, kinds, phantoms
@@ -14,7 +15,7 @@ from dgis.demo.phantoms import Instance
 from storage_nodes.record.reader import RecordReader
 from storage_nodes.record.sources import BufferSource
 from storage_nodes.record.verify import verify_record
-from tests.gateway import Gateway, wait_until
+from tests.gateway import EndedError, Gateway, wait_until
 from tests.tools import wire
 from tests.tools.client import Client, RejectedError
 from tests.tools.fetching import HOSPITAL, RESEARCH, find, get, whole
@@ -46,13 +47,12 @@ class Journal:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What one crash left behind; empty lists are kept promises."""
+class Verdict:
+    """What some crashes in a row left behind; empty tuples are kept promises."""
 
     point: str
-    count: int
-    reached: bool
-    acknowledged: int  # before the crash
+    struck: tuple[bool, ...]  # for each start: whether the failpoint was reached
+    acknowledged: int  # before the last, undisturbed start
     lost: tuple[str, ...]
     doubled: tuple[str, ...]
     damaged: tuple[str, ...]
@@ -60,25 +60,41 @@ class Outcome:
 
     @property
     def kept(self) -> bool:
-        return self.reached and not (self.lost or self.doubled or self.damaged)
+        return bool(self.struck) and all(self.struck) and not (self.lost or self.doubled or self.damaged)
 
 
-def crash(gateway: Gateway, point: str, count: int, seed: int) -> Outcome:
-    """Run one round over a home that may hold earlier ones; the gateway is dead before and after."""
+def trial(gateway: Gateway, point: str, counts: Sequence[int], seed: int) -> Verdict:
+    """Start, store and be killed once for each count, over one home; then start undisturbed and look.
+
+    Each start has to recover from the kill before it with the failpoint armed, and may die while it does.
+    The gateway is not running before and after.
+    """
     started = time.monotonic()
-    journal = Journal(_load(seed))
-    gateway.start(f"{point}:{count}")
-    processes = set(gateway.pids())
-    _store(gateway, journal, journal.instances)
-    reached = _died(gateway, processes, journal)
+    journal = Journal([])
+    struck = []
+    for turn, count in enumerate(counts):
+        new = _load(seed + turn)
+        journal.instances += new
+        struck.append(_strike(gateway, journal, f"{point}:{count}", new))
     before = len(journal.acknowledged)
-    gateway.kill()
     gateway.start()
     _resend(gateway, journal)
     lost = _lost(gateway, journal)
-    doubled, damaged = _on_nodes(gateway, journal)
+    doubled, damaged = _on_nodes(gateway)
     gateway.kill()
-    return Outcome(point, count, reached, before, lost, doubled, damaged, time.monotonic() - started)
+    return Verdict(point, tuple(struck), before, lost, doubled, damaged, time.monotonic() - started)
+
+
+def _strike(gateway: Gateway, journal: Journal, failpoint: str, new: Sequence[Instance]) -> bool:
+    try:
+        gateway.start(failpoint, roles=("dicom",))  # images may come while the worker still recovers
+        processes = set(gateway.pids())
+        _store(gateway, journal, new)
+        return _died(gateway, processes, journal)
+    except EndedError:
+        return True  # reached while it recovered
+    finally:
+        gateway.kill()
 
 
 def _load(seed: int) -> list[Instance]:
@@ -119,9 +135,10 @@ def _died(gateway: Gateway, processes: set[int], journal: Journal) -> bool:
     def over() -> str | None:
         if not all(Path(f"/proc/{pid}").exists() for pid in processes):
             return "died"
-        return "published" if not journal.missing() and _all_published(gateway, journal) else None
+        return "published" if _all_published(gateway, journal) else None
 
-    return wait_until(over, _REACHED_SECONDS, "the failpoint is reached or everything is published") == "died"
+    what = "the failpoint is reached or everything is published"
+    return wait_until(over, _REACHED_SECONDS, what, every_seconds=0.1) == "died"
 
 
 def _resend(gateway: Gateway, journal: Journal) -> None:
@@ -151,7 +168,8 @@ def _total(outcome) -> int:
 
 
 def _lost(gateway: Gateway, journal: Journal) -> tuple[str, ...]:
-    wait_until(lambda: _all_published(gateway, journal), _DRAINED_SECONDS, "the queue drains by itself")
+    drained = partial(_all_published, gateway, journal)
+    wait_until(drained, _DRAINED_SECONDS, "the queue drains by itself", every_seconds=0.1)
     studies = sorted({one.study_uid for one in journal.instances})
     received = whole(get(gateway.address, HOSPITAL, studies, _PAIRS))
     counted = Counter(one.sop_instance_uid for one in received)
@@ -163,7 +181,7 @@ def _lost(gateway: Gateway, journal: Journal) -> tuple[str, ...]:
     )
 
 
-def _on_nodes(gateway: Gateway, journal: Journal) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _on_nodes(gateway: Gateway) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Which pseudonyms lie in two records of a node, and which records are not whole."""
     doubled, damaged = [], []
     for letter in "abc":
