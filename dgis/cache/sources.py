@@ -1,6 +1,7 @@
 """Where entries for the index come from: segments being written, and segments an earlier process left."""
 
 import os
+from abc import ABC, abstractmethod
 from collections import deque
 from pathlib import Path
 from typing import Self
@@ -15,7 +16,7 @@ _log = structlog.get_logger(__name__)
 _AHEAD = 16  # entries read from one segment at a time
 
 
-class Source:
+class Source(ABC):
     """The entries of one segment that are not yet indexed, oldest first; for the indexer's thread."""
 
     verify = False
@@ -52,18 +53,18 @@ class Source:
         return not self._ahead and self._read_to >= self.readable_to and self.indexed_to >= self._taken_to
 
     @property
+    @abstractmethod
     def readable_to(self) -> int:
         """The end of what is durable."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def over(self) -> bool:
         """Whether no entry will be added any more."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Let go of the segment."""
-        raise NotImplementedError
 
     def _read(self, descriptor: int) -> None:
         stop = self.readable_to
@@ -76,8 +77,9 @@ class Source:
                 return
         self._read_to = stop
 
+    @abstractmethod
     def _read_ahead(self) -> None:
-        raise NotImplementedError
+        """Read some entries more, where there are."""
 
 
 class LiveSource(Source):
