@@ -4,7 +4,6 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import sqlalchemy as sa
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -129,7 +128,12 @@ class CatalogDatabase(Section):
 
     @field_serializer("url")
     def _without_password(self, url: str) -> str:
-        return url if url == "sqlite" else sa.make_url(url).render_as_string(hide_password=True)
+        if url == "sqlite":
+            return url
+        # The supervisor reads the configuration and stays small: it needs no SQL.
+        from sqlalchemy import make_url  # noqa: PLC0415
+
+        return make_url(url).render_as_string(hide_password=True)
 
 
 class Publish(Section):
