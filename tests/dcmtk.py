@@ -111,12 +111,18 @@ def get(address: Address, calling: str, keys: Iterable[str], folder: Path, *opti
     return sorted(path for path in folder.iterdir() if path.is_file())
 
 
-def move(address: Address, calling: str, destination: str, keys: Iterable[str], *options: str):
+def move(
+    address: Address,
+    calling: str,
+    destination: str,
+    keys: Iterable[str],
+    *options: str,
+    check: bool = True,
+):
     """Ask by movescu for a transfer to an AE title that the gateway knows."""
     given = [part for key in keys for part in ("-k", key)]
-    return run(
-        "movescu", "-aet", calling, "-aec", "DGIS", "-S", "-aem", destination, *options, *address, *given
-    )
+    fixed = ("-aet", calling, "-aec", "DGIS", "-S", "-aem", destination)
+    return run("movescu", *fixed, *options, *address, *given, check=check)
 
 
 @contextmanager

@@ -212,7 +212,7 @@ def _home(home: Path | None) -> Iterator[Path]:
 
 
 def _progress(console: Console) -> Progress:
-    return Progress(console=console, transient=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 def _by_modality(studies: list[Dataset]) -> dict[str, Dataset]:

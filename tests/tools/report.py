@@ -8,3 +8,12 @@ PROPERTY = "measured"  # tests/conftest.py prints these at the end, from xdist's
 def show(request: pytest.FixtureRequest, text: str) -> None:
     """Add a table or a line to the test's output, whether it passes or fails."""
     request.node.user_properties.append((PROPERTY, text))
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Print what tests showed; tests/conftest.py imports it as a hook."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            shown = dict(getattr(report, "user_properties", ()))
+            if PROPERTY in shown and report.when == "call":
+                terminalreporter.write_line(f"{report.nodeid}\n{shown[PROPERTY]}")
