@@ -241,7 +241,8 @@ def test_who_leaves_associations_open_keeps_nobody_out(archive):
         birds = [stack.enter_context(parrot(port)) for _ in range(20)]
         for bird in birds:
             bird.say(ASSOCIATED)
-            assert bird.hear()[0] in (2, 3)
+            # 0: a connection that has said nothing yet gives way to newer ones (max_unassociated)
+            assert bird.hear()[0] in (0, 2, 3)
         wait_until(lambda: good_client_is_served(port), 5, "somebody gives way")
 
 
