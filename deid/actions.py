@@ -2,11 +2,12 @@ from functools import cache
 from typing import NamedTuple
 
 from deid.cleaning import Cleaning
-from deid.profile import Option, Profile, Rule
+from deid.profile import Option, Profile, Rule, rules_of
 from deid.pseudonyms import Pseudonyms
 from deid.subject import Subject, decoded
 from deid.tables.loader import attribute_types
-from deid.values import TEXT_VRS, VALUE_BYTES, plain_text, valid_zone
+from deid.values import TEXT_VRS, VALUE_BYTES, WORD_BYTES, plain_text, valid_zone
+from deid.vr import least_values
 
 # Attributes whose stand-in is made from the value: equal ones stay equal, different ones different.
 _PATIENT_NAME, _PATIENT_ID = 0x00100010, 0x00100020
@@ -14,12 +15,14 @@ _ACCESSION_NUMBER, _STUDY_ID = 0x00080050, 0x00200010
 _PSEUDONYMOUS = frozenset({_PATIENT_NAME, _PATIENT_ID, _ACCESSION_NUMBER, _STUDY_ID})
 
 _TIMEZONE = 0x00080201
-_MODIFICATION_REASON = 0x04000565
+# Terms that say nothing in particular: PS3.3 C.12.1.1.9 (one of two), C.11.1.1.2 (unspecified).
+_TERMS = {0x04000565: b"COERCE", 0x00281054: b"US"}
 _DATE_OPTIONS = frozenset({Option.FULL_DATES, Option.MODIFIED_DATES})
 # What these options keep is free text by its nature: serial numbers, station and institution names.
 _VERBATIM = frozenset({Option.DEVICE_IDENTITY, Option.INSTITUTION})
 _DATED = frozenset({"DA", "DT", "TM"})
 _NAMES = frozenset({"AE", "PN", "UR"})
+_NUMBERS = frozenset({"DS", "IS"})
 
 # PS3.15 E.1, D: a value of the VR that says nothing.
 _DUMMIES = dict.fromkeys(("AE", "LO", "LT", "PN", "SH", "ST", "UC", "UT"), b"REMOVED") | {
@@ -32,13 +35,16 @@ _DUMMIES = dict.fromkeys(("AE", "LO", "LT", "PN", "SH", "ST", "UC", "UT"), b"REM
     "TM": b"000000",
     "UR": b"urn:removed",
 }
-_OTHER_DUMMY = b"\0\0"
 _REMOVE, _EMPTY, _KEEP, _DUMMY = "X", "Z", "K", "D"
 
 # What the table does not name and nothing knows to be safe goes as far as the IOD lets it go.
 UNLISTED = "X/Z/D"
 _REFERENCES = "X/Z/U*"
-_TYPE_1, _TYPE_2, _TYPE_3 = 1, 2, 3
+# Types of PS3.3 7.4; what is conditional counts as if the condition held, for the attribute is there.
+_FILLED, _OPTIONAL = frozenset({"1", "1C"}), "3"
+_NEVER = "-"  # its condition is gone with what de-identification removes
+# Where a plain X would leave an object without what it must have; a value for a condition is not made up.
+_KEPT_IN_SPITE = frozenset({"1", "2", "2C"})
 
 
 class Outcome(NamedTuple):
@@ -54,20 +60,22 @@ class Actions:
     def __init__(self, profile: Profile, pseudonyms: Pseudonyms, subject: Subject) -> None:
         """Bind the profile to a subject."""
         self.cleaning = Cleaning(profile, pseudonyms, subject)
-        # Of one engine for ever: there are as many attributes as the dictionary has.
-        self.rule = cache(profile.rule)
+        self.rule = rules_of(profile)
         self._pseudonyms = pseudonyms
         self._subject = subject
         self._types = attribute_types()
+        self._never = _never()
 
     def value(self, tag: int, vr: str, raw: bytes, parent: int | None) -> Outcome:
         """Return what becomes of a little endian value; `parent` is the sequence it stands in."""
+        if tag in self._never:
+            return Outcome(None, _REMOVE)
         rule = self.rule(tag)
         if rule is None:
             kept = self.cleaning.safe(tag, vr, raw)
             return self._taken(tag, vr, UNLISTED, parent) if kept is None else Outcome(kept, _KEEP)
         if rule.code == _REMOVE:
-            return Outcome(None, _REMOVE)
+            return self._taken(tag, vr, rule.code, parent)
         if not raw.strip(b" \0"):
             return Outcome(b"", _KEEP)
         if tag in _PSEUDONYMOUS:
@@ -83,16 +91,21 @@ class Actions:
     def letter(self, tag: int, code: str, parent: int | None) -> str:
         """Resolve a slashed code to the leftmost action that keeps the object conformant (PS3.15 E.1).
 
+        A plain X on what the IOD must have is resolved as if it were slashed: emptied, else a dummy.
         References to other instances (X/Z/U*) always stay, with new UIDs: whether they may go depends on
         conditions that no header states, and they hold nothing but UIDs and codes.
         """
         if code == _REFERENCES:
             return "U"
         kind = self._type(tag, parent)
+        if code == _REMOVE:
+            if kind not in _KEPT_IN_SPITE:
+                return _REMOVE
+            code = UNLISTED
         for choice in code.split("/"):
-            if choice == _REMOVE and (kind == _TYPE_3 or code == _REMOVE):
+            if choice == _REMOVE and kind == _OPTIONAL:
                 return choice
-            if choice == _EMPTY and kind != _TYPE_1:
+            if choice == _EMPTY and kind not in _FILLED:
                 return choice
             if choice not in {_REMOVE, _EMPTY}:
                 return choice
@@ -104,19 +117,18 @@ class Actions:
             return Outcome(None, letter)
         if letter == _EMPTY:
             return Outcome(b"", letter)
-        if tag == _MODIFICATION_REASON:
-            return Outcome(b"COERCE", letter)  # PS3.3 C.12.1.1.9, one of two defined terms
-        size = VALUE_BYTES.get(vr)
-        return Outcome(bytes(size) if size else _DUMMIES.get(vr, _OTHER_DUMMY), letter)
+        if tag in _TERMS:
+            return Outcome(_TERMS[tag], letter)
+        return Outcome(_dummy(tag, vr), letter)
 
-    def _type(self, tag: int, parent: int | None) -> int:
+    def _type(self, tag: int, parent: int | None) -> str:
         types = self._types
         if parent is not None:
             nested = types.get((tag, f">{parent:08X}"))
             if nested is not None:
                 return nested
         found = types.get((tag, self._subject.sop_class))
-        return types.get((tag, "*"), _TYPE_3) if found is None else found
+        return types.get((tag, "*"), _OPTIONAL) if found is None else found
 
     def _chosen(self, tag: int, vr: str, raw: bytes, rule: Rule) -> bytes | None:
         """Return what the option lets stay of a value; None where the value is not what it should be."""
@@ -143,3 +155,22 @@ class Actions:
         else:
             text = subject.patient.identifier
         return text.encode("ascii")
+
+
+@cache
+def _dummy(tag: int, vr: str) -> bytes:
+    """Return a value that says nothing, as often as the attribute must have one."""
+    size = VALUE_BYTES.get(vr)
+    if size is not None:
+        return bytes(size * least_values(tag))
+    text = _DUMMIES.get(vr)
+    if text is None:
+        return bytes(WORD_BYTES.get(vr, 2))
+    # Of words one is enough: each further one may have terms of its own.
+    return b"\\".join([text] * least_values(tag)) if vr in _NUMBERS else text
+
+
+@cache
+def _never() -> frozenset[int]:
+    """Return the attributes whose condition de-identification takes away."""
+    return frozenset(tag for (tag, _where), kind in attribute_types().items() if kind == _NEVER)

@@ -2,6 +2,7 @@ import re
 from collections.abc import Callable
 
 from deid.icc import plain_profile
+from deid.kinds import is_kind, is_uid
 from deid.profile import Option, Profile
 from deid.pseudonyms import Pseudonyms, is_registered
 from deid.subject import Subject
@@ -13,26 +14,22 @@ from deid.values import (
     are_numbers,
     capped_age,
     count_fits,
-    looks_like_text,
     plain_text,
     shifted_date,
     shifted_date_time,
     valid_time,
 )
+from deid.words import hides_words
 
 # The places of these values have meanings of their own, so an unknown word leaves its place filled.
 _PLACED = frozenset({0x00080008, 0x00089007})  # ImageType, FrameType
 
 _ICC_PROFILE = 0x00282000
+# Palettes and look-up tables have at most 65,536 entries of 16 bits (PS3.3 C.7.6.3.1.5, C.11.1.1): what is
+# longer has swallowed something else.
+_TABLES = frozenset({0x00281201, 0x00281202, 0x00281203, 0x00281204, 0x00283006})
+_LONGEST_TABLE_BYTES = 1 << 17
 _WORD = re.compile(r"[A-Za-z0-9]+")
-
-# UIDs that say what kind of thing something is (PS3.6 Annex A, PS3.16 Table 8-1), never which one: SOP
-# classes, transfer syntaxes, coding schemes, context groups.
-_KINDS = frozenset(
-    {0x00080016, 0x0008001A, 0x0008001B, 0x00080062, 0x0008010C, 0x00080117, 0x00080118, 0x00081150}
-    | {0x0008115A, 0x00083002, 0x00340016, 0x04000010, 0x04000510, 0x00041510, 0x00041512, 0x0004151A}
-)
-_KIND_ROOTS = ("1.2.840.10008.", "2.16.840.1.113883.6.")  # DICOM's own, and HL7's registry of coding schemes
 
 
 class Cleaning:
@@ -48,6 +45,7 @@ class Cleaning:
         self._words = descriptor_words()
         self._ages = profile.has(Option.PATIENT_CHARACTERISTICS)
         self._uids_stay = profile.has(Option.RETAIN_UIDS)
+        self._coarse = profile.coarse_times
         # None: no option keeps dates at all.
         self._days: int | None = None
         if profile.has(Option.FULL_DATES):
@@ -77,21 +75,27 @@ class Cleaning:
             return cleaner(tag, raw)
         if vr in TEXT_VRS:
             return self.text(tag, vr, raw)
+        if tag in _TABLES and len(raw) > _LONGEST_TABLE_BYTES:
+            return None
         size = VALUE_BYTES.get(vr)
         if size is not None:
             whole = len(raw) % size == 0 and count_fits(tag, len(raw) // size)
-            return raw if whole and not looks_like_text(vr, raw) else None
+            return raw if whole and not hides_words(vr, raw) else None
         if tag == _ICC_PROFILE:
             return plain_profile(raw)
-        return raw if tag in self._bulk and not looks_like_text(vr, raw) else None
+        return raw if tag in self._bulk and not hides_words(vr, raw) else None
 
     def uids(self, tag: int, raw: bytes) -> bytes:
         """Return UIDs with their pseudonyms; registered ones stay, and what names a kind stays."""
         mapped = []
         for one in raw.split(b"\\"):
             text = one.strip(b" \0").decode("latin_1")
-            kind = tag in _KINDS and self._is_kind(text)
-            stays = kind or not text or (self._uids_stay and _is_uid(text)) or is_registered(text)
+            stays = (
+                not text
+                or is_registered(text)
+                or is_kind(tag, text, self._sop_class)
+                or (self._uids_stay and is_uid(text))
+            )
             mapped.append(text if stays else self._pseudonyms.uid(text))
         return "\\".join(mapped).encode("ascii")
 
@@ -112,9 +116,6 @@ class Cleaning:
         text = plain_text(raw)
         known = [word for word in _WORD.findall(text or "") if word.upper() in self._words]
         return " ".join(known).encode("ascii") or None
-
-    def _is_kind(self, text: str) -> bool:
-        return _is_uid(text) and (text == self._sop_class or text.startswith(_KIND_ROOTS))
 
     def _coded(self, tag: int, raw: bytes) -> bytes | None:
         whole = plain_text(raw)
@@ -142,18 +143,15 @@ class Cleaning:
         return None if days is None else _each(raw, lambda one: shifted_date(one, days))
 
     def _date_time(self, _tag: int, raw: bytes) -> bytes | None:
-        days = self._days
-        return None if days is None else _each(raw, lambda one: shifted_date_time(one, days))
+        days, coarse = self._days, self._coarse
+        return None if days is None else _each(raw, lambda one: shifted_date_time(one, days, coarse=coarse))
 
     def _time(self, _tag: int, raw: bytes) -> bytes | None:
-        return None if self._days is None else _each(raw, valid_time)
+        coarse = self._coarse
+        return None if self._days is None else _each(raw, lambda one: valid_time(one, coarse=coarse))
 
     def _age(self, _tag: int, raw: bytes) -> bytes | None:
         return _each(raw, capped_age) if self._ages else None
-
-
-def _is_uid(text: str) -> bool:
-    return text.isascii() and text.replace(".", "").isdigit()
 
 
 def _each(raw: bytes, one: Callable[[str], str | None]) -> bytes | None:

@@ -1,4 +1,5 @@
 import zlib
+from io import BytesIO
 
 from deid.elements import Buffer
 
@@ -24,8 +25,7 @@ def inflate_bounded(stream: Buffer, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> b
         InflateError: the stream is damaged or cut, or inflates beyond `limit_bytes`.
     """
     inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
-    pieces: list[bytes] = []
-    size = 0
+    inflated = BytesIO()  # gives its buffer out without a copy, which a list of pieces would need
     try:
         with memoryview(stream) as view:
             for start in range(0, len(view), _STEP_BYTES):
@@ -33,20 +33,20 @@ def inflate_bounded(stream: Buffer, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> b
                 while rest and not inflater.eof:
                     piece = inflater.decompress(rest, _STEP_BYTES)
                     rest = inflater.unconsumed_tail
-                    size += len(piece)
-                    if size > limit_bytes:
-                        raise InflateError(f"inflates beyond {limit_bytes} bytes")
-                    pieces.append(piece)
+                    _add(inflated, piece, limit_bytes)
                 if inflater.eof:
                     break
             # A full output step with no input left may hide more output behind it.
             while not inflater.eof and (piece := inflater.decompress(b"", _STEP_BYTES)):
-                size += len(piece)
-                if size > limit_bytes:
-                    raise InflateError(f"inflates beyond {limit_bytes} bytes")
-                pieces.append(piece)
+                _add(inflated, piece, limit_bytes)
     except zlib.error as error:
         raise InflateError("damaged deflate stream") from error
     if not inflater.eof:
         raise InflateError("deflate stream without end")
-    return b"".join(pieces)
+    return inflated.getvalue()
+
+
+def _add(inflated: BytesIO, piece: bytes, limit_bytes: int) -> None:
+    if inflated.tell() + len(piece) > limit_bytes:
+        raise InflateError(f"inflates beyond {limit_bytes} bytes")
+    inflated.write(piece)

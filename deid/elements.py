@@ -11,6 +11,9 @@ Buffer = bytes | bytearray | memoryview | mmap
 MAX_DEPTH = 64
 # Of one walk, nested ones counted: seconds of work. The largest real headers have a third of it.
 MAX_ELEMENTS = 1 << 20
+# Of one level: tags do not repeat there (PS3.5 7.1), and real headers have some thousands. A list of more is
+# somebody's try at our memory.
+MAX_SIBLINGS = 1 << 16
 UNDEFINED = -1
 
 PIXEL_DATA = 0x7FE00010
@@ -18,6 +21,10 @@ _ITEM = 0xFFFEE000
 _ITEM_END = 0xFFFEE00D
 _SEQUENCE_END = 0xFFFEE0DD
 _DELIMITER_GROUP = 0xFFFE
+# Delimiters of nothing, in both byte orders: some writers end pixels, or what has a length, a second time.
+_STRAY = frozenset(
+    struct.pack(f"{order}HHI", 0xFFFE, number, 0) for order in "<>" for number in (0xE00D, 0xE0DD)
+)
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _HEADER_BYTES = 8
 _LONG_HEADER_BYTES = 12
@@ -37,6 +44,8 @@ class Encoding(Enum):
     IMPLICIT_LE = "implicit little endian"
     EXPLICIT_LE = "explicit little endian"
     EXPLICIT_BE = "explicit big endian"
+
+    __hash__ = object.__hash__  # there is one of each: Enum would hash the name, in Python, on every look-up
 
     @property
     def implicit(self) -> bool:
@@ -129,7 +138,7 @@ def elements(
     """Walk the elements of one level of `buffer[start:stop]` in stream order, nested ones stepped over.
 
     Every length is checked against `stop` before it is believed. Tags may repeat or descend: the caller
-    judges.
+    judges. A delimiter that ends nothing is stepped over.
 
     Raises:
         WalkError: the bytes do not parse to the very end, or nest deeper than MAX_DEPTH.
@@ -138,7 +147,7 @@ def elements(
     formats = _formats(encoding)
     implicit = encoding.implicit
     new_tuple = tuple.__new__  # skips the Python-level constructor: a third of the time of this loop
-    skipper = _Skipper(buffer, stop)
+    skipper: _Skipper | None = None
     count = 0
     position = start
     while position < stop:
@@ -160,10 +169,12 @@ def elements(
                 (length,) = formats.length.unpack_from(buffer, value)
                 value += 4
         if group == _DELIMITER_GROUP:
-            raise WalkError(f"item or delimiter outside a sequence at offset {position}")
+            position = _past_stray(buffer, position)
+            continue
         end = value + length
         if length == _UNDEFINED_LENGTH:
             inner = Encoding.IMPLICIT_LE if vr == "UN" else encoding
+            skipper = skipper or _Skipper(buffer, stop)
             end = skipper.past_items(inner, value, 1)
             length = UNDEFINED
         elif end > stop:
@@ -171,8 +182,16 @@ def elements(
         yield new_tuple(Element, (tag, vr, position, value, length, end))
         position = end
         count += 1
-        if count > MAX_ELEMENTS:
-            raise WalkError(f"more than {MAX_ELEMENTS} elements")
+        if count > MAX_SIBLINGS:
+            raise WalkError(f"more than {MAX_SIBLINGS} elements on one level")
+
+
+def _past_stray(buffer: Buffer, position: int) -> int:
+    """Return the offset after a delimiter that ends nothing."""
+    end = position + _HEADER_BYTES
+    if bytes(buffer[position:end]) not in _STRAY:
+        raise WalkError(f"item or delimiter outside a sequence at offset {position}")
+    return end
 
 
 def items(buffer: Buffer, element: Element, encoding: Encoding) -> Iterator[Item]:

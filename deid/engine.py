@@ -4,30 +4,35 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from deid import encode
+from deid.cleaned import Decode, Prepared, no_decoder, prepare
 from deid.deflate import InflateError, inflate_bounded, is_deflated
-from deid.elements import Buffer, Encoding, WalkError, detect_encoding, elements, encoding_of
+from deid.elements import Buffer, Element, Encoding, WalkError, detect_encoding, elements, encoding_of
 from deid.flags import flag_elements
 from deid.header import Header
+from deid.kinds import is_uid, may_be_sop_class
 from deid.memo import Done
 from deid.offsets import is_plain_extended, plain_offset_table
 from deid.outcome import Published, Report, Withheld, WithheldReason
 from deid.payloads import payload_edits
+from deid.pixel_decision import PixelDecision
 from deid.profile import Option, Profile
 from deid.pseudonyms import PatientPseudonym, Pseudonyms, SiteSecrets
 from deid.replay import Replay
 from deid.splice import PayloadEdit, Split, split_walked
-from deid.splice.layout import PIXEL_TAGS
 from deid.subject import Subject
-from deid.verdict import PixelRule, standard_rules, verdict
+from deid.verdict import Outcome, PixelRule, standard_rules, verdict
 from deid.walk import Walker
 
 __all__ = ["Deidentifier", "Published", "Report", "Withheld", "WithheldReason"]
 
 EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 
-# Bounds of what is looked through: everything outside the pixels, and a deflated data set once inflated.
+# Bounds of what is looked through: everything outside the pixels, and a deflated data set once inflated. What
+# a few bytes inflate to may not fill the memory: it is held up to twice, where pixels are changed, and its
+# header once more for every time it is read.
 MAX_HEADER_BYTES = 256 << 20
-MAX_INFLATED_BYTES = 1 << 30
+MAX_INFLATED_BYTES = 160 << 20
+MAX_INFLATED_HEADER_BYTES = 32 << 20
 
 # Series in flight at once; beyond that the longest unused subject and what it remembers are let go.
 _MOST_SUBJECTS = 16
@@ -47,12 +52,16 @@ class _Worker(NamedTuple):
 
 
 class _Walked(NamedTuple):
-    """A header done: the published bytes before and after the pixel element."""
+    """A header done: the published bytes before and after the pixel element.
+
+    Where it was taken over, `like` is the split of the header that describes its pixels alike.
+    """
 
     before: bytes
     after: bytes
     done: tuple[Done, ...]
     patient_key: str
+    like: Split | None = None
 
 
 class Deidentifier:
@@ -63,22 +72,37 @@ class Deidentifier:
     """
 
     def __init__(
-        self, profile: Profile, secrets: SiteSecrets, facility: str, rules: Sequence[PixelRule] | None = None
+        self,
+        profile: Profile,
+        secrets: SiteSecrets,
+        facility: str,
+        rules: Sequence[PixelRule] | None = None,
+        decode: Decode = no_decoder,
     ) -> None:
-        """Take the profile, the secret, the facility and, where a site has its own, the pixel rules."""
+        """Take the profile, the secret, the facility and, where a site has its own, the pixel rules.
+
+        `decode` gives native pixels where compressed ones are to be blanked; without it such an instance is
+        withheld.
+        """
         self._profile = profile
+        self._decode = decode
         self._pseudonyms = Pseudonyms(secrets, facility)
         self._rules = tuple(standard_rules() if rules is None else rules)
-        self._verdicts: dict[tuple[object, ...], WithheldReason | None] = {}
+        self._verdicts: dict[tuple[object, ...], Outcome] = {}
         self._workers: OrderedDict[Subject, _Worker] = OrderedDict()
         self._flags = flag_elements(profile)
 
     def deidentify(
-        self, dataset: Buffer, transfer_syntax: str, sop_instance_uid: str
+        self,
+        dataset: Buffer,
+        transfer_syntax: str,
+        sop_instance_uid: str,
+        decision: PixelDecision | None = None,
     ) -> Published | Withheld:
         """De-identify the data set of one instance, whatever it is: bad input is withheld, never raised.
 
-        `sop_instance_uid` is what the instance arrived under; it counts where the data set does not say.
+        `sop_instance_uid` is what the instance arrived under; it counts where the data set does not say. A
+        `decision` on the pixels stands in the place of what the rules would say of them.
         """
         inflated: bytes | None = None
         if is_deflated(transfer_syntax):
@@ -90,7 +114,7 @@ class Deidentifier:
         buffer = dataset if inflated is None else inflated
         header = Header(buffer, detect_encoding(buffer, encoding_of(transfer_syntax)))
         try:
-            told = self._told(header, transfer_syntax, inflated)
+            told = self._told(header, transfer_syntax, inflated, decision)
         except (WalkError, encode.EncodeError):
             told = WithheldReason.MALFORMED
         return self._withheld(told, header, sop_instance_uid) if isinstance(told, WithheldReason) else told
@@ -102,43 +126,63 @@ class Deidentifier:
         self._pseudonyms.forget()
 
     def _told(
-        self, header: Header, transfer_syntax: str, inflated: bytes | None
+        self, header: Header, transfer_syntax: str, inflated: bytes | None, decision: PixelDecision | None
     ) -> Published | WithheldReason:
         replayed = self._replayed(header)
         if replayed is None:
             header.read()
         if not (header.study_uid and header.series_uid and header.sop_instance_uid and header.sop_class):
             return WithheldReason.NO_IDENTITY
-        reason = self._verdict(header)
-        if reason is not None:
-            return reason
-        parts = split_walked(header.buffer, transfer_syntax, header.encoding, header.elements)
+        if not may_be_sop_class(header.sop_class):
+            return WithheldReason.UNKNOWN_SOP_CLASS
+        outcome = self._verdict(header) if decision is None else decision
+        if isinstance(outcome, WithheldReason):
+            return outcome
+        if outcome is not None:
+            prepared = prepare(header, transfer_syntax, inflated, outcome, self._decode)
+            return prepared if isinstance(prepared, WithheldReason) else self._decided(prepared, outcome)
+        like = None if replayed is None else replayed.like
+        parts = split_walked(header.buffer, transfer_syntax, header.encoding, header.elements, like)
         if not isinstance(parts, Split):
             return WithheldReason.NOT_SPLICED
-        if parts.length - (parts.value_end - parts.value_start) > MAX_HEADER_BYTES:
+        if _is_too_large(parts):
             return WithheldReason.TOO_LARGE
-        edits = payload_edits(header.buffer, parts, transfer_syntax)
+        # Overlays in unused bits of compressed pixels are not seen without decoding them.
+        hidden = parts.encapsulated and header.embeds_overlays
+        edits = None if hidden else payload_edits(header.buffer, parts, transfer_syntax)
         if edits is None:
             return WithheldReason.CODESTREAM
         walked = self._walked(header, parts, edits) if replayed is None else replayed
+        return self._published(Prepared(header, transfer_syntax, parts, edits, inflated), walked)
+
+    def _decided(self, prepared: Prepared, decision: PixelDecision) -> Published | WithheldReason:
+        """Go on with an instance under a decision: its flags are its own, so nothing is taken over."""
+        if _is_too_large(prepared.split):
+            return WithheldReason.TOO_LARGE
+        added = {**flag_elements(self._profile, decision), **prepared.added}
+        walked = self._walked(prepared.header, prepared.split, prepared.edits, added)
+        return self._published(prepared, walked)
+
+    def _published(self, prepared: Prepared, walked: _Walked) -> Published:
+        header, parts = prepared.header, prepared.split
         return Published(
             sop_class_uid=header.sop_class,
             sop_instance_uid=self._uid(header.sop_instance_uid),
             study_uid=self._uid(header.study_uid),
             series_uid=self._uid(header.series_uid),
-            transfer_syntax=transfer_syntax if parts.encapsulated else EXPLICIT_VR_LITTLE_ENDIAN,
+            transfer_syntax=prepared.transfer_syntax if parts.encapsulated else EXPLICIT_VR_LITTLE_ENDIAN,
             patient_key=walked.patient_key,
             before=walked.before,
             after=walked.after,
             split=replace(parts, offset_table=plain_offset_table(parts.offset_table, parts.holes))
             if parts.offset_table
             else parts,
-            payload_edits=edits,
+            payload_edits=prepared.edits,
             report=Report(self._profile.edition, walked.done),
-            inflated=inflated,
+            inflated=prepared.inflated,
         )
 
-    def _verdict(self, header: Header) -> WithheldReason | None:
+    def _verdict(self, header: Header) -> Outcome:
         written = (header.encoding, *header.of_verdict())
         if written not in self._verdicts:
             if len(self._verdicts) >= _MOST_VERDICTS:
@@ -150,30 +194,48 @@ class Deidentifier:
         """Take over what equals the header before, and the elements a split needs; None if it does not."""
         worker = next(reversed(self._workers.values()), None)
         replay = worker.replays.get(header.encoding) if worker is not None else None
-        known = replay.attempt(header) if replay is not None else None
-        if known is None or worker is None:
+        if worker is None or replay is None:
+            return None
+        try:
+            return self._taken_over(header, worker, replay)
+        except WalkError:
+            return None  # damage is judged with the whole header read
+
+    def _taken_over(self, header: Header, worker: _Worker, replay: Replay) -> _Walked | None:
+        known = replay.attempt(header)
+        if known is None:
             return None
         behind = list(elements(header.buffer, header.encoding, known.end))
-        rest = behind[1:]
-        if behind and (behind[0].tag not in PIXEL_TAGS or any(one.tag <= behind[0].tag for one in rest)):
+        if not _pixels_alike(behind[:1], known.like):
             return None
-        header.elements = [*known.layout, *behind]
+        rest = behind[1:]
+        if any(one.tag <= behind[0].tag for one in rest):
+            return None
+        header.elements = behind
         after = worker.walker.dataset(header.buffer, rest, header.encoding, None, 0) if rest else {}
         key_name = worker.subject.patient.key_name
-        return _Walked(known.data, _joined(after), (*known.done, *after.values()), key_name)
+        return _Walked(known.data, _joined(after), (*known.done, *after.values()), key_name, known.like)
 
-    def _walked(self, header: Header, parts: Split, edits: Mapping[int, PayloadEdit]) -> _Walked:
+    def _walked(
+        self,
+        header: Header,
+        parts: Split,
+        edits: Mapping[int, PayloadEdit],
+        decided: Mapping[int, Done] | None = None,
+    ) -> _Walked:
         worker = self._worker(self._subject(header))
         done = worker.walker.dataset(header.buffer, header.elements, header.encoding, None, 0)
-        done.update(_identity(worker.subject.patient))
-        done.update(self._flags)
+        flags = self._flags if decided is None else decided
+        added = {**_identity(worker.subject.patient), **flags}
+        done.update(added)
         if not edits:
             done.update(_extended_offsets(header, parts))
         border = _BEHIND_ALL_TAGS if parts.pixel_tag is None else parts.pixel_tag
         before = {tag: done[tag] for tag in sorted(done) if tag < border}
         after = {tag: done[tag] for tag in sorted(done) if tag > border}
-        replay = worker.replays.setdefault(header.encoding, Replay(worker.walker, header.encoding))
-        replay.learn(header, [one for one in header.elements if one.start < parts.head_end], before)
+        if decided is None:
+            replay = worker.replays.setdefault(header.encoding, Replay(worker.walker, header.encoding))
+            replay.learn(header, parts, before, added)
         key_name = worker.subject.patient.key_name
         return _Walked(_joined(before), _joined(after), (*before.values(), *after.values()), key_name)
 
@@ -192,18 +254,29 @@ class Deidentifier:
         return Subject(patient, header.charset, header.sop_class, header.signed)
 
     def _uid(self, original: str) -> str:
-        stays = not original or self._profile.has(Option.RETAIN_UIDS)
+        stays = not original or (self._profile.has(Option.RETAIN_UIDS) and is_uid(original))
         return original if stays else self._pseudonyms.uid(original)
 
     def _withheld(self, reason: WithheldReason, header: Header, sop_instance_uid: str) -> Withheld:
         return Withheld(
             reason=reason,
             patient_key=self._pseudonyms.patient(header.patient(sop_instance_uid)).key_name,
-            sop_class_uid=header.sop_class,
+            sop_class_uid=header.sop_class if may_be_sop_class(header.sop_class) else "",
             sop_instance_uid=self._uid(header.sop_instance_uid or sop_instance_uid),
             study_uid=self._uid(header.study_uid),
             series_uid=self._uid(header.series_uid),
         )
+
+
+def _is_too_large(parts: Split) -> bool:
+    most = MAX_INFLATED_HEADER_BYTES if parts.inflated else MAX_HEADER_BYTES
+    return parts.length - (parts.value_end - parts.value_start) > most
+
+
+def _pixels_alike(found: Sequence[Element], like: Split) -> bool:
+    """Whether what follows a header is the pixel element of a split, or there is nothing in both."""
+    pixel = () if like.pixel_tag is None else ((like.pixel_tag, like.pixel_vr),)
+    return tuple((one.tag, one.vr) for one in found) == pixel
 
 
 def _joined(done: Mapping[int, Done]) -> bytes:

@@ -1,5 +1,7 @@
 import struct
 
+from deid.words import hides_words
+
 # ICC.1:2010 (ISO 15076-1) 7.2 header, 7.3 tag table. Offsets in bytes.
 _HEADER_BYTES = 128
 _ENTRY = struct.Struct(">4sII")
@@ -7,13 +9,26 @@ _COUNT = struct.Struct(">I")
 _MAGIC = b"acsp"
 _MOST_TAGS = 100
 # When and by whom it was made: date, device maker, model, attributes, creator, profile ID, reserved bytes.
-_CLEARED = ((24, 36), (48, 64), (80, 128))
+_CLEARED = ((4, 8), (24, 36), (40, 64), (80, 128))
+# Kind, colour space, connection space (7.2.5 to 7.2.7), and the one illuminant there is (7.2.16).
+_KINDS = frozenset({b"scnr", b"mntr", b"prtr", b"link", b"spac", b"abst", b"nmcl"})
+_SPACES = frozenset(
+    {b"XYZ ", b"Lab ", b"Luv ", b"YCbr", b"Yxy ", b"RGB ", b"GRAY", b"HSV ", b"HLS ", b"CMYK", b"CMY "}
+)
+_ILLUMINANT, _D50 = slice(68, 80), bytes.fromhex("0000f6d6000100000000d32d")
 _VERSION_4 = 4
 
+# Tags that hold colours (9.2); any other name might be somebody's.
+_COLOURS = frozenset(
+    {b"A2B0", b"A2B1", b"A2B2", b"B2A0", b"B2A1", b"B2A2", b"B2D0", b"B2D1", b"B2D2", b"B2D3", b"D2B0"}
+    | {b"D2B1", b"D2B2", b"D2B3", b"rTRC", b"gTRC", b"bTRC", b"kTRC", b"rXYZ", b"gXYZ", b"bXYZ", b"wtpt"}
+    | {b"bkpt", b"chad", b"gamt", b"lumi", b"meas", b"view", b"pre0", b"pre1", b"pre2"}
+)
 # Types of tags that are numbers (10.x of the specification): colours, curves, tables, matrices, signatures.
 _NUMBERS = frozenset(
     {b"XYZ ", b"curv", b"para", b"mft1", b"mft2", b"mAB ", b"mBA ", b"sf32", b"meas", b"view"}
 )
+_XYZ_BYTES, _PARAMETER_BYTES = 12, frozenset({4, 12, 16, 20, 28})
 # Tags a profile must have whose values are words.
 _WORDS = (b"desc", b"cprt")
 _NOTHING_SAID = "removed"
@@ -26,6 +41,8 @@ def plain_profile(profile: bytes) -> bytes | None:
     """
     if len(profile) < _HEADER_BYTES + _COUNT.size or profile[36:40] != _MAGIC:
         return None
+    if profile[12:16] not in _KINDS or not _SPACES.issuperset((profile[16:20], profile[20:24])):
+        return None
     (count,) = _COUNT.unpack_from(profile, _HEADER_BYTES)
     if count > _MOST_TAGS or len(profile) < _HEADER_BYTES + _COUNT.size + count * _ENTRY.size:
         return None
@@ -35,11 +52,23 @@ def plain_profile(profile: bytes) -> bytes | None:
         value = profile[start : start + size]
         if len(value) != size:
             return None
-        if value[:4] in _NUMBERS:
-            tags[name] = value
+        if name in _COLOURS and value[:4] in _NUMBERS and _are_numbers(value):
+            tags[name] = value[:4] + bytes(4) + value[8:]
     words = _localised if profile[8] >= _VERSION_4 else _described
     tags |= {name: words(name) for name in _WORDS}
     return _packed(profile[:_HEADER_BYTES], tags)
+
+
+def _are_numbers(value: bytes) -> bool:
+    """Whether a tag's value is as long as its numbers (10.5, 10.15, 10.18) and none of them is text."""
+    kind, content = value[:4], value[8:]
+    if kind == b"curv":
+        fits = len(content) >= _COUNT.size and len(content) == 4 + 2 * _COUNT.unpack_from(content)[0]
+    elif kind == b"para":
+        fits = len(content) - 4 in _PARAMETER_BYTES
+    else:
+        fits = kind != b"XYZ " or len(content) == _XYZ_BYTES
+    return fits and not hides_words("OB", content)
 
 
 def _packed(header: bytes, tags: dict[bytes, bytes]) -> bytes:
@@ -57,6 +86,7 @@ def _packed(header: bytes, tags: dict[bytes, bytes]) -> bytes:
     clean = bytearray(header)
     for start, stop in _CLEARED:
         clean[start:stop] = bytes(stop - start)
+    clean[_ILLUMINANT] = _D50
     clean[:4] = _COUNT.pack(position)
     return b"".join((bytes(clean), _COUNT.pack(len(tags)), *table, *body))
 

@@ -1,12 +1,15 @@
 import re
 
+from deid.jpeg_segments import is_filled
+from deid.words import ends_in_words
+
 # Markers of ISO/IEC 10918-1 Table B.1 and ISO/IEC 14495-1 (JPEG-LS).
 _PREFIX, _SOI, _EOI, _SOS, _COM = 0xFF, 0xD8, 0xD9, 0xDA, 0xFE
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # TEM and the restart markers have no length
 _FIRST_APP, _LAST_APP = 0xE0, 0xEF
 _JFIF, _COLOUR_TRANSFORM, _ADOBE = 0xE0, 0xE8, 0xEE
-# Frame and table segments, DNL ... EXP, JPEG-LS start of frame and preset parameters.
-_CODING = frozenset({*range(0xC0, 0xD0), *range(0xDB, 0xE0), 0xF7, 0xF8}) - {0xC8}
+# Frame, table and scan segments, DNL ... EXP, JPEG-LS start of frame and preset parameters.
+_CODING = frozenset({*range(0xC0, 0xD0), *range(0xDA, 0xE0), 0xF7, 0xF8}) - {0xC8}
 # In coded data FF is followed by 00 (JPEG) or by a byte below 80 (JPEG-LS), or begins a restart marker.
 _NEXT_MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 
@@ -30,7 +33,8 @@ def jpeg_metadata(stream: memoryview) -> Ranges | None:
     """Return the ranges (start, length) of a JPEG or JPEG-LS stream that are no coded image.
 
     These are application and comment segments and whatever follows the end of the image, one pad byte
-    excepted. None where the stream cannot be followed from marker to marker: then nothing is known of it.
+    excepted. None where the stream cannot be followed from marker to marker, or holds more than an image
+    where decoders do not look: behind a table, or behind the coded data of a scan.
     """
     found: list[tuple[int, int]] = []
     position = 2
@@ -50,14 +54,24 @@ def jpeg_metadata(stream: memoryview) -> Ranges | None:
         if marker == _COM or _FIRST_APP <= marker <= _LAST_APP:
             if not _is_needed(marker, stream[position + 4 : end]):
                 found.append((position, end - position))
-        elif marker == _SOS:
-            # Without a next marker the image is cut short: all the rest is coded data.
-            match = _NEXT_MARKER.search(stream, end)
-            end = size if match is None else match.start()
-        elif marker not in _CODING and marker not in _ALONE:
-            return None
+        elif marker not in _ALONE:
+            end = _coded_end(stream, marker, position + 4, end)
+            if end is None:
+                return None
         position = end
     return tuple(found)
+
+
+def _coded_end(stream: memoryview, marker: int, start: int, end: int) -> int | None:
+    """Return the end of a coding segment (its content begins at `start`) and of what is coded behind it."""
+    if marker not in _CODING or not is_filled(marker, stream[start:end]):
+        return None
+    if marker != _SOS:
+        return end
+    # Without a next marker the image is cut short: all the rest is coded data.
+    match = _NEXT_MARKER.search(stream, end)
+    coded_end = len(stream) if match is None else match.start()
+    return None if ends_in_words(stream[end:coded_end]) else coded_end
 
 
 def _segment_end(stream: memoryview, position: int) -> int | None:

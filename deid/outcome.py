@@ -26,6 +26,12 @@ class WithheldReason(StrEnum):
     NO_IDENTITY = "a study, series or SOP instance UID or the SOP class is missing"
     NOT_SPLICED = "the pixels cannot be told from the rest"
     CODESTREAM = "the compressed pixels cannot be looked into"
+    NO_REGIONS = "a rule keeps the ultrasound regions alone, and the image does not say what lies outside"
+    NO_PIXELS = "there are no pixels to decide on"
+    NOT_DECODED = "pixels that are to be blanked cannot be decoded"
+    NOT_BLANKED = "pixels that are to be blanked are not where they should be, or lie in a way not known here"
+    WITHDRAWN = "a reviewer withdrew what was published"
+    NUMBERS = "what was to be published does not say what the original says"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,10 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """An instance that is sealed whole; the UIDs are pseudonyms, "" where the original has none to tell."""
+    """An instance that is sealed whole; the UIDs are pseudonyms, "" where the original has none to tell.
+
+    So is the class where what stands there can be none.
+    """
 
     reason: WithheldReason
     patient_key: str

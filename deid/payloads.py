@@ -1,21 +1,24 @@
+import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from deid.elements import Buffer
+from deid.jp2 import is_jp2, jp2_metadata
 from deid.jpeg import Ranges, is_jpeg, jpeg_metadata, trailing
 from deid.jpeg2000 import is_jpeg2000, jpeg2000_metadata
-from deid.rle import rle_metadata
+from deid.rle import rle_metadata, rle_planes
 from deid.splice import PayloadEdit, PixelLayout, Split
 
 _RLE = "1.2.840.10008.1.2.5"
 _CODESTREAM_FAMILY = "1.2.840.10008.1.2.4."
+# The syntax is published as it is: a number that is too long for one of the family is somebody's.
+_CODESTREAMS = re.compile(re.escape(_CODESTREAM_FAMILY) + "[1-9][0-9]{1,2}", re.ASCII)
 # PS3.5 A.4: MPEG and HEVC carry user data between the pictures; nobody here reads those.
 _VIDEO = frozenset(f"{_CODESTREAM_FAMILY}{number}" for number in (*range(100, 109), 1001, 1011, 1021, 1031))
-_JPEG_XL = b"\xff\x0a"  # a bare codestream (ISO/IEC 18181-1); the box form may hold Exif and XML
-
 _WORDS = {8: np.uint8, 16: np.uint16, 32: np.uint32}
 _LONG_WORD_BYTES = 8
 _Words = np.ndarray[Any, np.dtype[np.unsignedinteger[Any]]]
@@ -62,12 +65,14 @@ def _hides_bits(value: memoryview, layout: PixelLayout, outside: int) -> bool:
         return True  # words and cells differ in size: cleared on suspicion, the image itself is not touched
     if not layout.signed:
         return bool(_union(words) & outside)
+    if not len(words):
+        return False
+    signed = words.astype(words.dtype.newbyteorder("="), copy=False).view(f"i{bits // 8}")
+    limit = 1 << layout.high_bit  # what extends a sign is the same number in more bits
+    if int(signed.min()) < -limit or int(signed.max()) >= limit:
+        return True
     low = (1 << (layout.high_bit + 1 - layout.bits_stored)) - 1
-    native = words.astype(words.dtype.newbyteorder("="))
-    shift = bits - 1 - layout.high_bit
-    signed = native.view(np.dtype(f"i{bits // 8}"))
-    extended = np.right_shift(np.left_shift(signed, shift), shift)
-    return bool(_union(native) & low) or not np.array_equal(extended, signed)
+    return low != 0 and bool(_union(words) & low)
 
 
 def _union(words: _Words) -> int:
@@ -88,11 +93,24 @@ def _compressed(dataset: Buffer, split: Split, transfer_syntax: str) -> Mapping[
     if transfer_syntax in _BY_FRAGMENT:
         return _BY_FRAGMENT[transfer_syntax](dataset, split)
     rle = transfer_syntax == _RLE
-    if transfer_syntax in _VIDEO or not (rle or transfer_syntax.startswith(_CODESTREAM_FAMILY)):
+    if transfer_syntax in _VIDEO or not (rle or _CODESTREAMS.fullmatch(transfer_syntax)):
         return None
+    if not rle:
+        return _edits(_codestreams(dataset, split, _begins), _metadata)
+    layout = split.layout
+    apart = _edits(_codestreams(dataset, split, lambda _fragment: True), lambda one: _rle(one, layout))
+    if apart is not None or layout is None or layout.frames > 1:
+        return apart
+    # One frame in several fragments: against PS3.5 A.4.2, but written, and read by everybody.
+    return _edits(_codestreams(dataset, split, lambda _fragment: False), lambda one: _rle(one, layout))
+
+
+def _edits(
+    codes: Iterable[Codestream], metadata: Callable[[memoryview], Ranges | None]
+) -> Mapping[int, PayloadEdit] | None:
     edits: dict[int, PayloadEdit] = {}
-    for code in _codestreams(dataset, split, one_per_fragment=rle):
-        ranges = _rle(code.stream, split.layout) if rle else _metadata(code.stream)
+    for code in codes:
+        ranges = metadata(code.stream)
         if ranges is None:
             return None
         edits |= _by_fragment(code, ranges)
@@ -108,7 +126,7 @@ def _encapsulated_native(dataset: Buffer, split: Split) -> Mapping[int, PayloadE
     edits = {}
     for index, hole in enumerate(split.holes):
         fragment = memoryview(dataset)[hole.start : hole.start + hole.length]
-        if hole.length < frame_bytes:
+        if hole.length < frame_bytes or _begins(fragment):
             return None
         outside = _outside(layout)
         hides = outside != 0 and _hides_bits(fragment[:frame_bytes], layout, outside)
@@ -163,21 +181,47 @@ def _metadata(stream: memoryview) -> Ranges | None:
         return jpeg_metadata(stream)
     if is_jpeg2000(stream):
         return jpeg2000_metadata(stream)
-    return () if bytes(stream[:2]) == _JPEG_XL else None
+    if is_jp2(stream):
+        return jp2_metadata(stream)
+    return None  # JPEG XL among others: its codestream may name channels and go on behind the image
 
 
 def _rle(stream: memoryview, layout: PixelLayout | None) -> Ranges | None:
-    return None if layout is None else rle_metadata(stream, layout.rows * layout.columns)
+    if layout is None:
+        return None
+    # A segment holds a byte of every pixel, or of pixels of one bit as many as fill its bytes (PS3.5 G.2).
+    size = (layout.rows * layout.columns * min(layout.bits_allocated, 8) + 7) // 8
+    cell_bytes = (layout.bits_allocated + 7) // 8
+    found = rle_metadata(stream, layout.samples * cell_bytes, size)
+    hides = found is not None and _outside(layout) != 0 and _rle_hides_bits(stream, layout, size)
+    return None if hides else found
 
 
-def _codestreams(dataset: Buffer, split: Split, *, one_per_fragment: bool) -> list[Codestream]:
-    """Gather fragments into codestreams: a fragment that does not begin one continues the one before it."""
+def _rle_hides_bits(stream: memoryview, layout: PixelLayout, size: int) -> bool:
+    """Whether bits outside the stored ones say something: runs would have to change to take them out."""
+    planes = [plane[:size] for plane in rle_planes(stream)]
+    cell_bytes = layout.bits_allocated // 8
+    for first in range(0, len(planes), cell_bytes):
+        cells = np.empty((size, cell_bytes), np.uint8)
+        for place, plane in enumerate(planes[first : first + cell_bytes]):
+            cells[:, cell_bytes - 1 - place] = np.frombuffer(plane, np.uint8)
+        if _hides_bits(memoryview(cells.tobytes()), replace(layout, swap=0), _outside(layout)):
+            return True
+    return False
+
+
+def _begins(fragment: memoryview) -> bool:
+    """Whether a fragment begins a codestream; one that does not continues the one before it."""
+    return is_jpeg(fragment) or is_jpeg2000(fragment) or is_jp2(fragment)
+
+
+def _codestreams(dataset: Buffer, split: Split, begins: Callable[[memoryview], bool]) -> list[Codestream]:
+    """Gather fragments into codestreams."""
     view = memoryview(dataset)
     gathered: list[tuple[int, list[memoryview]]] = []
     for index, hole in enumerate(split.holes):
         fragment = view[hole.start : hole.start + hole.length]
-        begins = one_per_fragment or is_jpeg(fragment) or is_jpeg2000(fragment)
-        if begins or not gathered or bytes(fragment[:2]) == _JPEG_XL:
+        if not gathered or begins(fragment):
             gathered.append((index, [fragment]))
         else:
             gathered[-1][1].append(fragment)

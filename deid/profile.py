@@ -1,6 +1,7 @@
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache
 from typing import Self
 
 from deid.tables.loader import EDITIONS, Row, table
@@ -36,7 +37,10 @@ class Option(Enum):
 
 
 _EXCLUDE_EACH_OTHER = ((Option.FULL_DATES, Option.MODIFIED_DATES),)
+_KEEP_TIMES = (Option.MODIFIED_DATES, Option.FULL_DATES)
 _BY_NAME = {option.column: option for option in Option}
+# No option of the standard, so there is no code that would claim it.
+COARSE_TIMES = "coarse-times"
 
 
 class ProfileError(ValueError):
@@ -60,12 +64,15 @@ class Rule:
 class Profile:
     """Which profile, options and edition of the table a facility de-identifies by.
 
+    With `coarse_times`, times that an option keeps are cut down to the full hour.
+
     Raises:
-        ProfileError: the edition is unknown, or options exclude each other.
+        ProfileError: the edition is unknown, or options contradict each other.
     """
 
     options: frozenset[Option] = field(default=frozenset({Option.MODIFIED_DATES}))
     edition: str = NEWEST_EDITION
+    coarse_times: bool = False
 
     def __post_init__(self) -> None:
         if self.edition not in EDITIONS:
@@ -73,20 +80,25 @@ class Profile:
         for pair in _EXCLUDE_EACH_OTHER:
             if self.options.issuperset(pair):
                 raise ProfileError(" and ".join(option.column for option in pair) + " exclude each other")
+        if self.coarse_times and self.options.isdisjoint(_KEEP_TIMES):
+            needed = " or ".join(option.column for option in _KEEP_TIMES)
+            raise ProfileError(f"{COARSE_TIMES} needs {needed}: without them no time is kept at all")
 
     @classmethod
     def named(cls, profile: str, options: Iterable[str], edition: str = NEWEST_EDITION) -> Self:
         """Return the profile a configuration names (`basic`, `["modified-dates", ...]`).
 
         Raises:
-            ProfileError: a name is unknown, or options exclude each other.
+            ProfileError: a name is unknown, or options contradict each other.
         """
         if profile != "basic":
             raise ProfileError(f"profile {profile!r} is unknown; there is basic")
         chosen = set(options)
-        if unknown := sorted(chosen - _BY_NAME.keys()):
-            raise ProfileError(f"option {unknown[0]!r} is unknown; there are {', '.join(_BY_NAME)}")
-        return cls(frozenset(_BY_NAME[name] for name in chosen), edition)
+        known = [*_BY_NAME, COARSE_TIMES]
+        if unknown := sorted(chosen.difference(known)):
+            raise ProfileError(f"option {unknown[0]!r} is unknown; there are {', '.join(known)}")
+        standard = frozenset(option for name, option in _BY_NAME.items() if name in chosen)
+        return cls(standard, edition, coarse_times=COARSE_TIMES in chosen)
 
     def rule(self, tag: int) -> Rule | None:
         """Return what to do with an attribute of the table; None where the table does not name it."""
@@ -96,6 +108,12 @@ class Profile:
     def has(self, option: Option) -> bool:
         """Whether the facility chose the option."""
         return option in self.options
+
+
+@cache
+def rules_of(profile: Profile) -> Callable[[int], Rule | None]:
+    """Return `profile.rule`, remembering its answers: there are as many as the dictionary has attributes."""
+    return cache(profile.rule)
 
 
 def _chosen(row: Row, options: frozenset[Option]) -> Rule:

@@ -1,13 +1,14 @@
-from bisect import bisect_left
-from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby, pairwise
+from collections.abc import Container, Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
-from deid.elements import Element, Encoding, elements
+from deid.elements import Buffer, Element, Encoding, elements
 from deid.header import Header
+from deid.header_runs import NOTHING, KnownHeader, Run
 from deid.memo import Done
+from deid.splice import Split
 from deid.splice.layout import LAYOUT_TAGS
+from deid.vr import is_private, is_private_creator
 from deid.walk import CODED_TAGS, Walker
 
 _LARGEST_BYTES = 1 << 18
@@ -22,36 +23,22 @@ _PIXEL_GROUP_LENGTH = 0x7FE00000
 
 
 class Replayed(NamedTuple):
-    """A header as far as it was taken over: its published bytes, what was done, and where it ends."""
+    """A header as far as it was taken over: its published bytes, what was done, and where it ends.
+
+    `like` is the split of the header before, which describes its pixels in the same bytes.
+    """
 
     data: bytes
     done: tuple[Done, ...]
-    layout: list[Element]
     end: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Consecutive elements of the header before, and their outcome; `origin` is the offset they lay at.
-
-    Where `raw` is empty the run is one element that varies: `data` and `done` are what is published before
-    it.
-    """
-
-    tag: int
-    origin: int
-    raw: bytes = field(repr=False)
-    data: bytes = field(repr=False)
-    done: tuple[Done, ...] = field(repr=False)
-    values: Mapping[int, bytes] = field(repr=False)
-    layout: tuple[Element, ...]
+    like: Split
 
 
 class Replay:
     """Headers of a series are nearly alike: what equals the header before is taken over, not walked again.
 
     Equal bytes at the border of an element parse alike, and for one subject have one outcome: taking over
-    that of a run of elements gives what walking them would give. Elements once seen to vary are walked
+    that of a run of elements gives what walking them would give. An element once seen to differ is walked
     every time.
     """
 
@@ -59,9 +46,9 @@ class Replay:
         """Know nothing yet."""
         self._walker = walker
         self._encoding = encoding
-        self._runs: tuple[_Run, ...] = ()
+        self._known: KnownHeader | None = None
+        self._runs: list[Run] = []
         self._tail: tuple[Done, ...] = ()
-        self._seen: dict[int, bytes] = {}
         self._varying = set(_INSTANCE_LEVEL)
         self._of_subject: tuple[bytes | None, ...] = ()
 
@@ -73,93 +60,81 @@ class Replay:
         Raises:
             WalkError: an element that varies is damaged.
         """
-        if not self._runs:
+        known, buffer, runs = self._known, header.buffer, self._runs
+        if known is None:
             return None
-        buffer, encoding, walker = header.buffer, self._encoding, self._walker
+        self._walker.begin()
         data: list[bytes] = []
         done: list[Done] = []
-        layout: list[Element] = []
-        position = 0
-        for run in self._runs:
-            if run.raw:
-                end = position + len(run.raw)
-                if bytes(buffer[position:end]) != run.raw:
-                    return None
-                data.append(run.data)
-                done += run.done
-                header.values.update(run.values)
-                layout += run.layout if position == run.origin else _moved(run, position)
-            else:
-                element = next(elements(buffer, encoding, position), None)
-                if element is None or element.tag != run.tag:
+        place = position = 0
+        while place < len(runs):
+            run = runs[place]
+            end = position + len(run.raw)
+            if run.varies:
+                element = next(elements(buffer, self._encoding, position), None)
+                finished = None if element is None else self._finished(known.added, run, buffer, element)
+                if element is None or finished is None:
                     return None
                 header.note(element)
-                if element.tag in LAYOUT_TAGS:
-                    layout.append(element)
-                finished = walker.top_level(buffer, element, encoding)
                 data += (run.data, finished.data)
                 done += (*run.done, finished)
-                end = element.end
-            position = end
+                position = element.end
+            elif bytes(buffer[position:end]) == run.raw:
+                header.values.update(run.values)
+                data.append(run.data)
+                done += run.done
+                position = end
+            elif self._divide(known, place, buffer, position):
+                continue
+            else:
+                return None
+            place += 1
         if header.of_subject() != self._of_subject:
             return None
         data += (one.data for one in self._tail)
-        return Replayed(b"".join(data), (*done, *self._tail), layout, position)
+        return Replayed(b"".join(data), (*done, *self._tail), position, known.split)
 
-    def learn(self, header: Header, found: Sequence[Element], done: Mapping[int, Done]) -> None:
-        """Remember a header that was walked: its elements, what became of them, and what was added."""
-        self._runs = ()
-        if self._walker.keeps_private or not found or found[-1].end > _LARGEST_BYTES:
+    def learn(self, header: Header, split: Split, done: Mapping[int, Done], added: Container[int]) -> None:
+        """Remember a header that was walked: what became of its elements by tag, and the tags put in."""
+        self._known, self._runs = None, []
+        found = [one for one in header.elements if one.start < split.head_end]
+        if not found or found[-1].end > _LARGEST_BYTES or len(self._varying) > _MOST_VARYING:
             return
         if found[-1].tag > _PIXEL_GROUP_LENGTH:
             return  # offset tables of other pixels
         if any(one.tag >= other.tag for one, other in pairwise(found)):
             return
-        raw = {one.tag: bytes(header.buffer[one.start : one.end]) for one in found}
-        self._varying |= {tag for tag, old in self._seen.items() if raw.get(tag, old) != old}
-        self._seen = raw
-        if len(self._varying) > _MOST_VARYING or self._varying & CODED_TAGS:
-            return
+        raw = bytes(header.buffer[: found[-1].end])
+        known = KnownHeader(header.values, raw, found, split, done, sorted(done), added)
+        self._known = known
+        self._runs = list(known.runs(self._varying))
+        self._tail = tuple(done[tag] for tag in known.published if tag > found[-1].tag)
         self._of_subject = header.of_subject()
-        published = sorted(done)
-        runs: list[_Run] = []
-        place = 0
-        for members in _grouped(found, self._varying):
-            varies = members[0].tag in self._varying
-            # Of an element that varies only what was added before it is known.
-            stop = bisect_left(published, members[-1].tag + (not varies), place)
-            outcome = tuple(done[tag] for tag in published[place:stop])
-            runs.append(_run(header, members, outcome, varies=varies))
-            place = bisect_left(published, members[-1].tag + 1, stop)
-        self._runs = tuple(runs)
-        self._tail = tuple(done[tag] for tag in published[place:])
+
+    def _finished(self, added: Container[int], run: Run, buffer: Buffer, element: Element) -> Done | None:
+        """De-identify an element that varies; None where it is another one, or others hang on its outcome."""
+        tag = element.tag
+        if tag != run.last_tag:
+            return None
+        if not is_private(tag):
+            # What is put in by us is walked, too: damage in it withholds the instance, here as anywhere.
+            finished = self._walker.top_level(buffer, element, self._encoding)
+            return NOTHING if tag in added else finished
+        finished = self._walker.private(buffer, element, self._encoding, run.creator)
+        # What is kept of a block decides whether its creator is published.
+        return finished if bool(finished.data) == run.kept else None
+
+    def _divide(self, known: KnownHeader, place: int, buffer: Buffer, position: int) -> bool:
+        """Divide a run at the first element that differs; False where that would not help."""
+        run = self._runs[place]
+        index = known.difference(run, buffer, position)
+        if index is None or not _may_vary(known.found[index].tag):
+            return False
+        self._varying.add(known.found[index].tag)
+        self._runs[place : place + 1] = known.divided(run, index)
+        return len(self._varying) <= _MOST_VARYING
 
 
-def _grouped(found: Sequence[Element], varying: Container[int]) -> Iterator[list[Element]]:
-    """Yield elements that vary one by one, and what lies between them together."""
-    for varies, group in groupby(found, lambda one: one.tag in varying):
-        if varies:
-            yield from ([one] for one in group)
-        else:
-            yield list(group)
-
-
-def _run(header: Header, members: Sequence[Element], outcome: tuple[Done, ...], *, varies: bool) -> _Run:
-    first, last = members[0], members[-1]
-    return _Run(
-        tag=first.tag,
-        origin=first.start,
-        raw=b"" if varies else bytes(header.buffer[first.start : last.end]),
-        data=b"".join(one.data for one in outcome),
-        done=outcome,
-        values={one.tag: header.values[one.tag] for one in members if one.tag in header.values},
-        layout=tuple(one for one in members if one.tag in LAYOUT_TAGS),
-    )
-
-
-def _moved(run: _Run, position: int) -> list[Element]:
-    by = position - run.origin
-    return [
-        Element(one.tag, one.vr, one.start + by, one.value + by, one.length, one.end + by)
-        for one in run.layout
-    ]
+def _may_vary(tag: int) -> bool:
+    """Whether nothing else hangs on an element: no coded entry, no private block, no pixels."""
+    return tag not in CODED_TAGS and tag not in LAYOUT_TAGS and not is_private_creator(tag)

@@ -25,12 +25,10 @@ _ZONE = re.compile(r"[+-](?:0[0-9]|1[0-4])[0-5][0-9]", re.ASCII)
 _AGE = re.compile(r"([0-9]{3})([DWMY])", re.ASCII)
 _OLDEST_YEARS = 90  # HIPAA Safe Harbor groups all ages of 90 and above
 
-_SUSPICIOUS_BYTES, _SUSPICIOUS_LETTERS = 8, 4
-_FLOATS = {"FD": "d", "FL": "f"}
-_LEAST_SIZE, _GREATEST_SIZE = 1e-9, 1e9
 
 # Bytes of one value of a binary VR, and the words a byte order reverses within it (PS3.5 7.3).
 VALUE_BYTES = {"AT": 4, "FD": 8, "FL": 4, "SL": 4, "SS": 2, "SV": 8, "UL": 4, "US": 2, "UV": 8}
+WORD_BYTES = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 _WORDS = {"OW": "H", "OF": "I", "OL": "I", "OD": "Q", "OV": "Q"} | {
     vr: {2: "H", 4: "I", 8: "Q"}[size] for vr, size in VALUE_BYTES.items()
 }
@@ -67,8 +65,11 @@ def shifted_date(text: str, days: int) -> str | None:
     return None if moved is None else f"{moved.year:04}{moved.month:02}{moved.day:02}"
 
 
-def shifted_date_time(text: str, days: int) -> str | None:
-    """Return a DT value moved back by whole days, in the precision it came in; None where it is invalid."""
+def shifted_date_time(text: str, days: int, *, coarse: bool = False) -> str | None:
+    """Return a DT value moved back by whole days, in the precision it came in; None where it is invalid.
+
+    A coarse one is cut down to its hour.
+    """
     match = _DATE_TIME.fullmatch(text)
     if match is None:
         return None
@@ -76,6 +77,8 @@ def shifted_date_time(text: str, days: int) -> str | None:
     moved = _moved(int(year), int(month or 1), int(day or 1), days)
     if moved is None:
         return None
+    if clock and coarse:
+        clock = whole_hour(clock)
     parts = (f"{moved.year:04}", f"{moved.month:02}" if month else "", f"{moved.day:02}" if day else "")
     return "".join(parts) + (clock or "") + (zone or "")
 
@@ -87,12 +90,22 @@ def _moved(year: int, month: int, day: int, days: int) -> date | None:
         return None
 
 
-def valid_time(text: str) -> str | None:
-    """Return a TM value in today's form (the colons of ACR-NEMA removed); None where it is no time."""
-    if _TIME.fullmatch(text):
-        return text
+def valid_time(text: str, *, coarse: bool = False) -> str | None:
+    """Return a TM value in today's form (the colons of ACR-NEMA removed); None where it is no time.
+
+    A coarse one is cut down to its hour.
+    """
     old = _OLD_TIME.fullmatch(text)
-    return "".join(old.groups()) if old else None
+    time = "".join(old.groups()) if old else text
+    if not _TIME.fullmatch(time):
+        return None
+    return whole_hour(time) if coarse else time
+
+
+def whole_hour(time: str) -> str:
+    """Return a time (`HH`, `HHMM`, `HHMMSS`, `HHMMSS.F`) cut down to its hour; the day stays the same."""
+    hour, minutes = time[:2], time[2:].partition(".")[0]
+    return hour + "0" * len(minutes)
 
 
 def valid_zone(text: str) -> bool:
@@ -138,18 +151,3 @@ def count_fits(tag: int, count: int) -> bool:
     """Whether an attribute may have so many values; none at all is always possible."""
     _least, most = value_limits(tag)
     return most is None or count <= most
-
-
-def looks_like_text(vr: str, raw: bytes) -> bool:
-    """Whether what should be binary numbers are words: eight bytes or more, all of them printable.
-
-    Numbers are printable by chance, too (10.6 is `333333%@`), so they also have to be odd as numbers: floats
-    of no sensible size, whole numbers made of several letters and digits.
-    """
-    trimmed = raw.rstrip(b"\0 ")
-    if len(trimmed) < _SUSPICIOUS_BYTES or not trimmed.isascii() or not trimmed.decode("ascii").isprintable():
-        return False
-    if vr in _FLOATS:
-        sizes = (abs(number) for number in array(_FLOATS[vr], raw))
-        return any(size != 0 and not _LEAST_SIZE < size < _GREATEST_SIZE for size in sizes)
-    return len({letter for letter in trimmed if chr(letter).isalnum()}) >= _SUSPICIOUS_LETTERS

@@ -1,6 +1,7 @@
 from functools import cache
 
 from pydicom.datadict import dictionary_is_retired as pydicom_retired
+from pydicom.datadict import dictionary_VM as pydicom_vm
 from pydicom.datadict import dictionary_VR as pydicom_vr
 
 # PS3.5 Table 7.1-1: 32-bit length after two reserved bytes.
@@ -60,6 +61,16 @@ def long_form(raw: bytes) -> tuple[str, bool]:
     return "UN", raw.isalpha() and raw.isupper()
 
 
+def is_private(tag: int) -> bool:
+    """Whether the group of a tag is odd (PS3.5 7.8)."""
+    return tag >> 16 & 1 == 1
+
+
+def block_of(tag: int) -> int:
+    """Return the tag that names the creator of a private element's block (PS3.5 7.8.1)."""
+    return tag & 0xFFFF0000 | (tag & 0xFFFF) >> 8
+
+
 def is_private_creator(tag: int) -> bool:
     """Whether the element names the creator of a private block (PS3.5 7.8.1)."""
     return tag >> 16 & 1 == 1 and _FIRST_CREATOR <= tag & 0xFFFF <= _LAST_CREATOR
@@ -72,6 +83,15 @@ def standard_vr(tag: int) -> str | None:
         return pydicom_vr(tag)
     except KeyError:
         return None
+
+
+@cache
+def least_values(tag: int) -> int:
+    """Return how many values PS3.6 wants at least (VM), 1 where it says nothing."""
+    try:
+        return int(pydicom_vm(tag).partition("-")[0])
+    except (KeyError, ValueError):
+        return 1
 
 
 @cache

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from functools import cache
 
 from deid import encode
 from deid.actions import Actions
@@ -15,12 +16,12 @@ from deid.elements import (
     items,
 )
 from deid.memo import Done, Memo
+from deid.private import SafePrivate
 from deid.profile import Option, Profile
 from deid.pseudonyms import Pseudonyms
 from deid.subject import Subject, decoded
-from deid.tables.loader import safe_private
 from deid.values import little_endian
-from deid.vr import agreed_vr, is_private_creator, is_retired, standard_vr
+from deid.vr import agreed_vr, block_of, is_private, is_private_creator, is_retired, standard_vr
 
 # Curves and overlays (PS3.3 C.9.2): drawings may write a name, so all of their attributes go. Pixels are
 # not the walker's: those of the instance are taken over by the split, others (icons) show the same without
@@ -29,6 +30,7 @@ _NEVER_GROUPS = frozenset({*range(0x5000, 0x5100, 2), *range(0x6000, 0x6100, 2),
 # What PS3.6 has retired goes, but for the numbers of acquisition, image and radiotherapy groups: old files
 # are science, too.
 _TECHNICAL_GROUPS = frozenset({0x0018, 0x0028, 0x3004, 0x3006, 0x300A, 0x300C})
+_OLD_POSITIONS = frozenset({0x00200030, 0x00200035, 0x00200050})  # where and how an ACR-NEMA image lies
 _NUMBERS = frozenset({"DS", "IS", "FD", "FL", "SL", "SS", "UL", "US"})
 _CHARACTER_SET = 0x00080005  # all text that is published is ASCII, at every depth
 _FIRST_GROUP = 0x0008  # below: command set, file meta information, directories
@@ -37,6 +39,7 @@ _FIRST_GROUP = 0x0008  # below: command set, file meta information, directories
 _CODE_VALUE, _SCHEME, _MEANING = 0x00080100, 0x00080102, 0x00080104
 _LONG_CODE_VALUE, _URN_CODE_VALUE = 0x00080119, 0x00080120
 _CODE_VALUES = (_CODE_VALUE, _LONG_CODE_VALUE, _URN_CODE_VALUE)
+_CONTEXT, _MAPPING_RESOURCE = 0x0008010F, 0x00080105
 CODED_TAGS = frozenset({_SCHEME, _MEANING, *_CODE_VALUES})
 _SCHEMES = 0x00080110  # the list of coding schemes (PS3.3 C.12.1.1.7): an entry is nothing without its name
 _OWN_SCHEME = "99DGIS"
@@ -56,8 +59,7 @@ class Walker:
     def __init__(self, profile: Profile, pseudonyms: Pseudonyms, subject: Subject) -> None:
         """Bind the rules to a subject."""
         self.actions = Actions(profile, pseudonyms, subject)
-        self._private = safe_private() if profile.has(Option.SAFE_PRIVATE) else {}
-        self.keeps_private = bool(self._private)
+        self._private = SafePrivate(self.actions.cleaning) if profile.has(Option.SAFE_PRIVATE) else None
         self._memo = Memo()
         self._budget = MAX_ELEMENTS
         self._pseudonyms = pseudonyms
@@ -76,18 +78,18 @@ class Walker:
             WalkError: nested deeper than MAX_DEPTH, more than MAX_ELEMENTS, or a sequence holds no items.
         """
         if depth == 0:
-            self._budget = MAX_ELEMENTS
-        # An element was stepped over once on each level above it.
-        self._budget -= len(found) * (depth + 1)
+            self.begin()
+        # An element was stepped over once on each level above it; a level costs something without any, too.
+        self._budget -= (len(found) + 1) * (depth + 1)
         if depth > MAX_DEPTH or self._budget < 0:
             raise WalkError(f"nested deeper than {MAX_DEPTH}, or more than {MAX_ELEMENTS} elements")
         done: dict[int, Done] = {}
         coded: dict[int, bytes] = {}
-        creators: dict[tuple[int, int], str] = {}
+        creators: dict[int, str] = {}
         known = self._memo.at((parent, encoding))
         for element in found:
             tag = element.tag
-            if tag >> 16 & 1:
+            if is_private(tag):
                 self._private_element(buffer, element, encoding, creators, done)
             elif tag in CODED_TAGS:
                 coded.setdefault(tag, bytes(buffer[element.value : element.value_end]))
@@ -103,23 +105,31 @@ class Walker:
                 done[tag] = finished
         if coded:
             done |= self._code(coded)
+            _drop_lone_resource(done)
         return dict(sorted(done.items()))
 
+    def begin(self) -> None:
+        """Begin another data set: the bound of its elements counts anew."""
+        self._budget = MAX_ELEMENTS
+
     def top_level(self, buffer: Buffer, element: Element, encoding: Encoding) -> Done:
-        """De-identify one element of the top level; private ones are taken out, whatever the profile."""
-        if element.tag >> 16 & 1:
-            return Done(b"", ((element.tag, _REMOVED),))
-        return self._element(buffer, element, encoding, None, 0)
+        """De-identify one public element of the top level."""
+        if element.end - element.start > Memo.LONGEST_BYTES:
+            return self._element(buffer, element, encoding, None, 0)
+        known = self._memo.at((None, encoding))
+        raw = bytes(buffer[element.start : element.end])
+        finished = known.get(raw)
+        if finished is None:
+            finished = self._element(buffer, element, encoding, None, 0)
+            self._memo.keep(known, raw, finished)
+        return finished
 
     def _element(
         self, buffer: Buffer, element: Element, encoding: Encoding, parent: int | None, depth: int
     ) -> Done:
         tag = element.tag
-        group = tag >> 16
-        vr = agreed_vr(tag, element.vr, encoding.implicit, self._signed)
-        if vr is None or group < _FIRST_GROUP or group in _NEVER_GROUPS or not tag & 0xFFFF:
-            return Done(b"", ((tag, _REMOVED),))
-        if tag == _CHARACTER_SET or (is_retired(tag) and not (group in _TECHNICAL_GROUPS and vr in _NUMBERS)):
+        vr = _published_vr(tag, element.vr, encoding.implicit, self._signed)
+        if vr is None:
             return Done(b"", ((tag, _REMOVED),))
         if vr == "SQ":
             return self._sequence(buffer, element, encoding, parent, depth)
@@ -153,39 +163,44 @@ class Walker:
             notes.extend(note for done in kept.values() for note in done.notes)
             cleaned.append(b"".join(done.data for done in kept.values()))
         if not any(cleaned) and element.value != element.value_end:
-            # Nothing is left in it: as good as removed, unless the IOD wants it there.
-            if self.actions.letter(tag, "X/Z", parent) == _REMOVED:
+            # Nothing is left in it: as good as removed, unless the IOD wants it there, or items in it.
+            emptied = self.actions.letter(tag, "X/Z", parent)
+            if emptied == _REMOVED:
                 return Done(b"", (*notes, (tag, _REMOVED)))
-            cleaned = []
+            if emptied == "Z":
+                cleaned = []
         return Done(encode.sequence(tag, cleaned), tuple(notes))
+
+    def private(self, buffer: Buffer, element: Element, encoding: Encoding, creator: str) -> Done:
+        """De-identify a private element of a creator's block, the element that names the creator apart."""
+        tag = element.tag
+        if self._private is None or element.length == UNDEFINED:
+            return Done(b"", ((tag, _REMOVED),))
+        raw = bytes(buffer[element.value : element.end])
+        kept = self._private.kept(creator, tag, element.vr, raw, swapped=encoding is Encoding.EXPLICIT_BE)
+        if kept is None:
+            return Done(b"", ((tag, _REMOVED),))
+        return Done(encode.element(tag, *kept))
 
     def _private_element(
         self,
         buffer: Buffer,
         element: Element,
         encoding: Encoding,
-        creators: dict[tuple[int, int], str],
+        creators: dict[int, str],
         done: dict[int, Done],
     ) -> None:
         tag = element.tag
-        group, number = tag >> 16, tag & 0xFFFF
-        raw = b"" if element.length == UNDEFINED else buffer[element.value : element.end]
         if is_private_creator(tag):
-            creators.setdefault((group, number), bytes(raw).strip(b" \0").decode("latin_1"))
+            creators.setdefault(tag, private_creator(buffer, element))
             return
-        creator = creators.get((group, number >> 8), "")
-        vr = self._private.get((creator, group, number & 0xFF))
-        if vr is None or element.vr not in {vr, "UN"} or tag in done:
-            done.setdefault(tag, Done(b"", ((tag, _REMOVED),)))
+        if tag in done:
             return
-        value = little_endian(vr, bytes(raw)) if encoding is Encoding.EXPLICIT_BE else bytes(raw)
-        kept = self.actions.cleaning.safe(tag, vr, value)
-        if kept is None:
-            done[tag] = Done(b"", ((tag, _REMOVED),))
-            return
-        block = group << 16 | number >> 8
-        done[block] = Done(encode.element(block, "LO", creator.encode("ascii")))
-        done[tag] = Done(encode.element(tag, vr, kept))
+        block = block_of(tag)
+        creator = creators.get(block, "")
+        done[tag] = finished = self.private(buffer, element, encoding, creator)
+        if finished.data:
+            done[block] = Done(encode.element(block, "LO", creator.encode("ascii")))
 
     def _code(self, coded: dict[int, bytes]) -> dict[int, Done]:
         """Publish a coded entry in the dictionary's words, or as a code of our own that names nothing.
@@ -214,5 +229,30 @@ class Walker:
         }
 
 
+def _drop_lone_resource(done: dict[int, Done]) -> None:
+    """Take out of a coded entry where its context is defined, if the context itself went (PS3.3 8.8)."""
+    if not done.get(_CONTEXT, _NOTHING).data:
+        done.pop(_MAPPING_RESOURCE, None)
+
+
+def private_creator(buffer: Buffer, element: Element) -> str:
+    """Return the private creator an element names (PS3.5 7.8.1)."""
+    if element.length == UNDEFINED:
+        return ""
+    return bytes(buffer[element.value : element.end]).strip(b" \0").decode("latin_1")
+
+
 def _code_vr(tag: int) -> str:
     return standard_vr(tag) or "SH"
+
+
+@cache
+def _published_vr(tag: int, written: str, implicit: bool, signed: bool) -> str | None:  # noqa: FBT001 - a cache key
+    """Return the VR an element is published with; None where it goes whatever it holds."""
+    group = tag >> 16
+    vr = agreed_vr(tag, written, implicit, signed)
+    if vr is None or group < _FIRST_GROUP or group in _NEVER_GROUPS or not tag & 0xFFFF:
+        return None
+    technical = vr in _NUMBERS and (group in _TECHNICAL_GROUPS or tag in _OLD_POSITIONS)
+    retired = is_retired(tag) and not technical
+    return None if retired or tag == _CHARACTER_SET else vr

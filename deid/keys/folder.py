@@ -96,8 +96,10 @@ class FolderVault:
     @contextmanager
     def guard(self, *, exclusive: bool) -> Iterator[None]:
         """Hold the vault's lock."""
-        with _answering(self.label), locked(self._path / _LOCK, exclusive=exclusive):
-            yield
+        with _answering(self.label):
+            self._check_mounted()
+            with locked(self._path / _LOCK, exclusive=exclusive):
+                yield
 
     def _file(self, name: str) -> Path:
         return self._path / _KEYS / f"{parse_key_name(name)}.json"

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deid.keys.durable import locked, make_folder, sync_folder
-from deid.keys.files import create_secrets, load_secrets, replace_secrets
+from deid.keys.files import create_secrets, load_secrets
 from deid.keys.folder import FolderVault
 from deid.keys.kek import Kek, KekRing
 from deid.keys.store import KeyStore
-from deid.keys.values import SECRET_BYTES, KeysRefused
+from deid.keys.values import KeysRefused
 from deid.keys.vault import Identity, Vault, VaultUnavailable
 
 _SET_BYTES = 16
@@ -21,14 +21,6 @@ class KeysMade:
     site_secret: bool
     key_encryption_key: bool
     stores: int
-
-
-@dataclass(frozen=True, slots=True)
-class Rotation:
-    """How a rotation ended: `retired`: the old key-encryption key is gone; else repeat it for `pending`."""
-
-    retired: bool
-    pending: tuple[str, ...]
 
 
 def keys_init(site_secret: Path, kek: Path, stores: Sequence[Path], *, new_set: bool = False) -> KeysMade:
@@ -46,7 +38,7 @@ def keys_init(site_secret: Path, kek: Path, stores: Sequence[Path], *, new_set: 
     vaults = [FolderVault(path) for path in stores]
     if not vaults:
         raise KeysRefused("at least one key store is needed")
-    unborn = kek.with_name(f"{kek.name}.new")
+    unborn = _unborn(kek)
     try:
         make_folder(kek.parent)
         with locked(kek.with_name(f"{kek.name}.lock"), exclusive=True):
@@ -66,6 +58,16 @@ def keys_init(site_secret: Path, kek: Path, stores: Sequence[Path], *, new_set: 
     except (OSError, VaultUnavailable) as error:
         raise KeysRefused(f"cannot set up the keys: {error}") from error
     return KeysMade(made_secret, made_kek, new)
+
+
+def keys_are_unborn(site_secret: Path, kek: Path) -> bool:
+    """Whether `keys_init` never came to its commit point here; a key gone astray is no such beginning."""
+    return not kek.exists() and (_unborn(kek).exists() or not site_secret.exists())
+
+
+def _unborn(kek: Path) -> Path:
+    """Where the key-encryption key lies until everything else is made; it is made before anything else."""
+    return kek.with_name(f"{kek.name}.new")
 
 
 def _check_state(known: set[Identity], kek: Path, unborn: Path, *, new_set: bool) -> None:
@@ -101,31 +103,6 @@ def load_ring(kek: Path) -> KekRing:
         KeysRefused: the file is missing, open to others, or holds something else.
     """
     return KekRing(tuple(Kek(secret) for secret in load_secrets(kek)))
-
-
-def rotate_kek(kek: Path, stores: Sequence[Path]) -> Rotation:
-    """Wrap all patient keys under a new key-encryption key and drop the old one. Crash-safe by repeating.
-
-    First the file holds both keys, then every copy is wrapped anew, then the file holds the new one only
-    (the commit point). While a store does not answer the old key stays, and the next call goes on from there.
-
-    Raises:
-        KeysRefused: keys or stores are not what they should be.
-    """
-    ring = load_ring(kek)
-    if len(ring.keks) == 1:
-        ring = KekRing((Kek(secrets.token_bytes(SECRET_BYTES)), *ring.keks))
-        replace_secrets(kek, tuple(held.secret for held in ring.keks))
-    store = open_key_store(kek, stores)
-    pending = store.rewrap().pending
-    if pending:
-        return Rotation(retired=False, pending=pending)
-    # Nobody creates a key under the old one while the guard is held: the last pass misses none.
-    with store.no_new_keys():
-        pending = store.rewrap().pending
-        if not pending:
-            replace_secrets(kek, (ring.current.secret,))
-    return Rotation(retired=not pending, pending=pending)
 
 
 def _enrol(vaults: Sequence[Vault], identities: Sequence[Identity | None], known: set[Identity]) -> int:

@@ -8,6 +8,7 @@ import structlog
 from deid.keys.copies import MOST_TURNS, Copy, bury_in, identity_of, read_copy
 from deid.keys.kek import KekRing
 from deid.keys.record import Tombstone, Wrapped, wrap
+from deid.keys.standing import Standing, State
 from deid.keys.values import (
     SECRET_BYTES,
     KeyDamaged,
@@ -92,10 +93,7 @@ class KeyStore:
         key = self._agreed(name, copies)
         if key is None:
             raise KeyMissing("no key store that answers holds this key")
-        try:
-            self._heal(name, key, copies)
-        except KeyStoreUnavailable:
-            _log.warning("key_copy_not_healed")
+        self._heal_later(name, key, copies)
         return key
 
     def shred(self, name: str, now_ms: int) -> Spread:
@@ -114,16 +112,53 @@ class KeyStore:
             raise KeyStoreUnavailable("no key store answers")
         return spread
 
-    def rewrap(self) -> Spread:
+    def names(self) -> tuple[str, ...]:
+        """Return the names under which any vault that answers has a file, in order."""
+        found: set[str] = set()
+        for vault in self._vaults:
+            try:
+                if self._is_ours(vault):
+                    found.update(vault.names())
+            except VaultUnavailable as error:
+                _log.warning("key_store_unavailable", reason=str(error))
+        return tuple(sorted(found))
+
+    def standing(self, name: str) -> Standing:
+        """Say what became of a name; copies that are missing or damaged are made good on the way.
+
+        Raises:
+            KeyStoreUnavailable: no vault answers.
+        """
+        parse_key_name(name)
+        copies = self._survey(name)
+        if not copies:
+            raise KeyStoreUnavailable("no key store answers")
+        try:
+            key = self._agreed(name, copies)
+        except KeyShredded:
+            times = [copy.record.shredded_ms for copy in copies if isinstance(copy.record, Tombstone)]
+            return Standing(State.SHREDDED, min(times))
+        except KeyDamaged:
+            return Standing(State.DAMAGED)
+        if key is None:
+            return Standing(State.MISSING)
+        self._heal_later(name, key, copies)
+        return Standing(State.HELD)
+
+    def rewrap(self, told: Callable[[int], None] = lambda _keys: None) -> Spread:
         """Wrap every key anew that is not under the ring's current key-encryption key.
 
-        Vaults in `pending` did not answer, or hold a copy that neither reads nor has a twin elsewhere.
+        `told` hears how many copies were looked at since it was last called. Vaults in `pending` did not
+        answer, or hold a copy that neither reads nor has a twin elsewhere.
         """
         done: list[str] = []
         pending: list[str] = []
         for vault in self._vaults:
+            complete = True
             try:
-                complete = sum(not self._rewrap(vault, name) for name in vault.names()) == 0
+                for name in vault.names():
+                    complete = self._rewrap(vault, name) and complete
+                    told(1)
             except VaultUnavailable:
                 complete = False
             (done if complete else pending).append(vault.label)
@@ -136,9 +171,8 @@ class KeyStore:
         Raises:
             KeyStoreUnavailable: the deciding vault does not answer.
         """
-        decider = self._by_ordinal(self._vaults)[0]
         try:
-            with decider.guard(exclusive=True):
+            with self._decider().guard(exclusive=True):
                 yield
         except VaultUnavailable as error:
             raise KeyStoreUnavailable(str(error)) from error
@@ -214,18 +248,44 @@ class KeyStore:
         except VaultUnavailable as error:
             raise KeyStoreUnavailable(str(error)) from error
 
+    def _heal_later(self, name: str, key: PatientKey, copies: Sequence[Copy]) -> None:
+        """Write missing copies where that can be done now; the key is read for opening either way."""
+        try:
+            self._heal(name, key, copies)
+        except KeyStoreUnavailable:
+            _log.warning("key_copy_not_healed")
+
     def _heal(self, name: str, key: PatientKey, copies: Sequence[Copy]) -> bool:
         """Write the key where a copy is missing or damaged; False where another process was faster."""
         lacking = [copy for copy in copies if copy.key is None]
-        content = next(copy.content for copy in copies if copy.key == key)
-        assert content is not None
-        for copy in lacking:
-            try:
-                if not copy.vault.swap(name, copy.content, content):
-                    return False
-            except VaultUnavailable as error:
-                raise KeyStoreUnavailable(str(error)) from error
-        return True
+        if not lacking:
+            return True
+        try:
+            # The lock keeps the key under which the copy is wrapped from being retired before it is written.
+            with self._decider().guard(exclusive=False):
+                content = self._good_copy(key, copies)
+                return all(copy.vault.swap(name, copy.content, content) for copy in lacking)
+        except VaultUnavailable as error:
+            raise KeyStoreUnavailable(str(error)) from error
+
+    def _good_copy(self, key: PatientKey, copies: Iterable[Copy]) -> bytes:
+        """Return a copy that opens now: the same file as in another vault, unless its wrapping key went."""
+        ring = self._ring()
+        for copy in copies:
+            if (
+                copy.content
+                and isinstance(copy.record, Wrapped)
+                and copy.key
+                and ring.find(copy.record.kek_id)
+            ):
+                return copy.content
+        return wrap(key, ring).encode()
+
+    def _decider(self) -> Vault:
+        decider = self._by_ordinal(self._vaults)[0]
+        if self._ordinals.get(decider) != 0:
+            raise VaultUnavailable("the key store that decides does not answer")
+        return decider
 
     def _settle(self, copies: Iterable[Copy]) -> None:
         try:

@@ -1,3 +1,4 @@
+from deid.splice.blank import Blank, BlankError
 from deid.splice.build import literals_of, program_for
 from deid.splice.cut import is_encapsulated, split, split_walked
 from deid.splice.payload import PayloadEdit, apply_edit, payload_of, published_payload
@@ -5,6 +6,8 @@ from deid.splice.program import Copy, Literal, Op, Program, Xor, decode_program,
 from deid.splice.values import Hole, PixelLayout, Split, Unspliced, Unsplittable
 
 __all__ = [
+    "Blank",
+    "BlankError",
     "Copy",
     "Hole",
     "Literal",

@@ -70,7 +70,7 @@ def _plain(index: int, hole: Hole, edit: PayloadEdit | None) -> Iterator[Op]:
     if edit is None:
         yield Copy(index, 0, hole.length)
         return
-    make = Xor if edit.cleared else Copy
+    make = Xor if edit.overwrites else Copy
     position = published = 0
     for start, length in kept_ranges(hole.length, edit):
         yield Literal(start - position)
@@ -94,7 +94,7 @@ def _swapped(split: Split, edits: Mapping[int, PayloadEdit]) -> Iterator[Op]:
 
     def op(index: int, start: int, length: int, words: int) -> Op:
         edit = edits.get(index)
-        return (Xor if edit is not None and edit.cleared else Copy)(index, start, length, words)
+        return (Xor if edit is not None and edit.overwrites else Copy)(index, start, length, words)
 
     position = 0
     while position < image:

@@ -1,5 +1,6 @@
 import struct
 from collections.abc import Iterable
+from dataclasses import replace
 
 from deid.deflate import DEFLATED_SYNTAXES, is_deflated
 from deid.elements import (
@@ -14,6 +15,7 @@ from deid.elements import (
 )
 from deid.splice.layout import LAYOUT_TAGS, PIXEL_TAGS, PIXELS, frame_bits, read_layout
 from deid.splice.values import Hole, PixelLayout, Split, Unspliced, Unsplittable
+from deid.splice.words import are_whole, may_be_whole
 
 # More payloads than any real instance has (whole slide images: some 100,000); a bound on what a few forged
 # bytes (1 x 1 pixel, a frame for every byte of the value) can make us hold.
@@ -35,6 +37,7 @@ _FRAGMENT_VRS = frozenset({"OB", "OW", "UN"})
 _ITEM = 0xFFFEE000
 _ITEM_HEADER = struct.Struct("<HHI")
 _LAST_GROUP = 0x7FE0
+_WORD_BYTES = 2  # of OW (PS3.5 6.2)
 
 
 def split(dataset: Buffer, transfer_syntax: str) -> Split | Unsplittable:
@@ -52,9 +55,16 @@ def split(dataset: Buffer, transfer_syntax: str) -> Split | Unsplittable:
 
 
 def split_walked(
-    dataset: Buffer, transfer_syntax: str, encoding: Encoding, top_level: Iterable[Element]
+    dataset: Buffer,
+    transfer_syntax: str,
+    encoding: Encoding,
+    top_level: Iterable[Element],
+    like: Split | None = None,
 ) -> Split | Unsplittable:
     """As `split`, for callers that walked the top level of the data set already: walking is most of the work.
+
+    `like` is a split whose data set describes pixels of the same tag and VR in the same bytes: then
+    `top_level` need not hold the description.
 
     Raises:
         WalkError: from the iterable.
@@ -72,7 +82,7 @@ def split_walked(
             pixel = element
     if pixel is None:
         return _without_pixels(len(dataset), encoding, transfer_syntax)
-    layout = read_layout(dataset, found, pixel, encoding)
+    layout = read_layout(dataset, found, pixel, encoding) if like is None else like.layout
     if pixel.length == UNDEFINED:
         return _encapsulated(dataset, transfer_syntax, encoding, pixel, layout)
     return _native(dataset, transfer_syntax, encoding, pixel, layout)
@@ -119,6 +129,8 @@ def _native(
         return Unsplittable(Unspliced.PIXEL_VR)
     if transfer_syntax in _REFERENCED:
         return Unsplittable(Unspliced.CONTRADICTION)
+    if layout is not None and layout.swap:
+        layout = replace(layout, swap=_swap(dataset, pixel, layout))
     holes: tuple[Hole, ...] | Unspliced = ()
     if pixel.length > 0:
         holes = Unspliced.NO_LAYOUT if layout is None else _frames(pixel, layout)
@@ -143,6 +155,15 @@ def _native(
         value_end=pixel.end,
         tail_start=pixel.end,
     )
+
+
+def _swap(dataset: Buffer, pixel: Element, layout: PixelLayout) -> int:
+    """Return the bytes of a word of big endian pixels; of OW that may be a whole cell, against PS3.5."""
+    bits = layout.bits_allocated
+    if not may_be_whole(pixel.vr, bits):
+        return layout.swap
+    whole = are_whole(memoryview(dataset)[pixel.value : pixel.value_end], bits)
+    return bits // 8 if whole else _WORD_BYTES
 
 
 def _frames(pixel: Element, layout: PixelLayout) -> tuple[Hole, ...] | Unspliced:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deid.elements import Buffer
+from deid.splice.blank import Blank
 from deid.splice.values import Split
 
 
@@ -15,11 +16,18 @@ class PayloadEdit:
     zero (overlay bits above the stored ones: `bytes.fromhex("00f0")` for 12 stored bits of 16); then the
     `dropped` ranges (start, length), ascending and apart, are cut out (JPEG APPn and COM segments). A
     fragment left odd by that gets one zero byte at its end, which no original asks for (PS3.5 A.4).
+    `blank` overwrites rectangles of a native frame (PS3.15 E.3.1), after bits were cleared.
     """
 
     index: int
     dropped: tuple[tuple[int, int], ...] = ()
     cleared: bytes = b""
+    blank: Blank | None = None
+
+    @property
+    def overwrites(self) -> bool:
+        """Whether bytes that stay are other than they were, so that the original is had by exclusive-or."""
+        return bool(self.cleared) or self.blank is not None
 
 
 def payload_of(dataset: Buffer, split: Split, index: int) -> Buffer:
@@ -46,6 +54,8 @@ def published_payload(dataset: Buffer, split: Split, index: int, edits: Mapping[
 def apply_edit(payload: Buffer, edit: PayloadEdit, *, fragment: bool) -> Buffer:
     """Return the payload with an edit applied; the payload itself is left as it is."""
     cleared = clear_bits(payload, edit.cleared) if edit.cleared else payload
+    if edit.blank is not None:
+        cleared = edit.blank.apply(cleared)
     if not edit.dropped:
         return cleared
     pieces = [cleared[start : start + length] for start, length in kept_ranges(len(payload), edit)]

@@ -11,8 +11,19 @@ EDITIONS = ("2024b", "2026c")
 _TAG = re.compile(r"\(([0-9A-F]{4}),([0-9A-F]{4})\)")
 _REPEATING = re.compile(r"\(([0-9A-F]{2})xx,([0-9A-Fx]{4})\)")
 _UNSTATED = "-"
+_CSA = "CSA"
 _COMMENT = "#"
+_EVERYWHERE = "*"
 _LONGEST_ALLOWED = 64  # characters: what LO holds; a bound on the work of the patterns, too
+
+
+# What looks like a record number, a telephone number or a date: six digits, also in groups, and days.
+_IDENTIFYING = re.compile(
+    r"(?<!0\.)[0-9](?:[ +/:-]{0,2}[0-9]){5}"
+    r"|(?:19|20)[0-9]{2}[./-][0-9]{1,2}[./-][0-9]{1,2}"
+    r"|[0-9]{1,2}(?:[/-][0-9]{1,2}[/-]|\.[0-9]{1,2}\.(?:19|20))[0-9]{2}",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +61,12 @@ class AllowedText:
     patterns: tuple[re.Pattern[str], ...] = field(default=())
 
     def allows(self, text: str) -> bool:
-        """Whether a value (trimmed) may stay."""
+        """Whether a value (trimmed) may stay; a pattern never lets numbers through that may be somebody's."""
         if len(text) > _LONGEST_ALLOWED:
             return False
-        return text.upper() in self.values or any(pattern.fullmatch(text) for pattern in self.patterns)
+        if text.upper() in self.values:
+            return True
+        return _IDENTIFYING.search(text) is None and any(one.fullmatch(text) for one in self.patterns)
 
 
 def records(name: str) -> Iterator[list[str]]:
@@ -96,23 +109,24 @@ def _mask(text: str) -> tuple[int, int]:
 
 
 @cache
-def attribute_types() -> Mapping[tuple[int, str], int]:
-    """Return the type (1 or 2) of attributes by (tag, where); `*` is everywhere. What is absent is type 3.
+def attribute_types() -> Mapping[tuple[int, str], str]:
+    """Return the type of attributes (1, 1C, 2, 2C, 3) by (tag, where); what is absent is type 3.
 
-    `where` is a SOP class UID, or `>` and the hexadecimal tag of the sequence the attribute stands in.
+    `-` instead of a type: its condition never holds in what is published. `*` is wherever nothing else is
+    said; else `where` is a SOP class UID, or `>` and the hexadecimal tag of the sequence it stands in.
     """
-    found: dict[tuple[int, str], int] = {}
-    for keyword, kind, where, _source in records("attribute_types.tsv"):
+    sop_classes = {iod: uids.split() for iod, uids in records("iods.tsv")}
+    found: dict[tuple[int, str], str] = {}
+    for keyword, kind, where in records("attribute_types.tsv"):
+        tag = _tag_of(keyword)
         for place in where.split():
-            at = f">{_tag_of(place[1:]):08X}" if place.startswith(">") else place
-            for sop_class in _families().get(at, (at,)):
-                found[_tag_of(keyword), sop_class] = int(kind)
+            if place == _EVERYWHERE:
+                found[tag, place] = kind
+            elif place.startswith(">"):
+                found[tag, f">{_tag_of(place[1:]):08X}"] = kind
+            else:
+                found |= {(tag, sop_class): kind for sop_class in sop_classes[place]}
     return found
-
-
-@cache
-def _families() -> Mapping[str, tuple[str, ...]]:
-    return {name: tuple(uids.split()) for name, uids in records("sop_class_families.tsv")}
 
 
 @cache
@@ -156,13 +170,28 @@ def bulk_tags() -> frozenset[int]:
     return frozenset(_tag_of(keyword) for keyword, _note in records("bulk_attributes.tsv"))
 
 
+@dataclass(frozen=True, slots=True)
+class PrivateRow:
+    """A private attribute known to be safe: its VR, and the form of its values where one decides."""
+
+    vr: str
+    form: re.Pattern[str] | None = None
+    is_csa: bool = False
+
+
 @cache
-def safe_private() -> Mapping[tuple[str, int, int], str]:
-    """Return the VR of private attributes known to be safe, by (creator, group, low byte of the element)."""
+def safe_private() -> Mapping[tuple[str, int, int], PrivateRow]:
+    """Return the private attributes known to be safe, by (creator, group, low byte of the element)."""
     return {
-        (creator, int(group, 16), int(element, 16)): vr
-        for creator, group, element, vr, _note in records("safe_private.tsv")
+        (creator, int(group, 16), int(element, 16)): _private_row(vr, form)
+        for creator, group, element, vr, form, _note in records("safe_private.tsv")
     }
+
+
+def _private_row(vr: str, form: str) -> PrivateRow:
+    if form == _CSA:
+        return PrivateRow(vr, is_csa=True)
+    return PrivateRow(vr, None if form == _UNSTATED else re.compile(form, re.ASCII))
 
 
 def _tag_of(keyword: str) -> int:

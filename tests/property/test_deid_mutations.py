@@ -1,16 +1,26 @@
 """Whatever the bytes are, the engine answers, and what it publishes parses."""
 
 import os
+from collections import Counter
 from functools import cache
+from random import Random
 
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from deid.deflate import DEFLATED_SYNTAXES
 from deid.elements import Encoding, elements
 from deid.engine import Published, Withheld
+from deid.files import Fate
+from tests.tools.mutation import sources
+from tests.tools.mutation.cases import NAMES, Case
+from tests.tools.mutation.judge import OPTIONS
+from tests.tools.mutation.worker import Worker
+from tests.tools.report import show
 from tests.unit.deid.engine.build import BIG_ENDIAN, EXPLICIT, IMPLICIT, INSTANCE, deidentifier, pixels
 from tests.unit.deid.engine.planted import IDENTIFYING, UNLISTED, leaks, plant
+from tests.unit.deid.files.site import Ward, contents
 
 SYNTAXES = [
     IMPLICIT,
@@ -21,6 +31,11 @@ SYNTAXES = [
     *DEFLATED_SYNTAXES,
 ]
 CASES = int(os.environ.get("DGIS_TEST_MUTATIONS", "300"))
+SHARES = 2  # of the mutated files, so that two cores have work
+FILES = int(
+    os.environ.get("DGIS_TEST_MUTATED_FILES") or ("10000" if os.environ.get("CI") == "true" else "1000")
+)
+SEED = int(os.environ.get("DGIS_TEST_SEED") or "0")
 ENGINE = deidentifier()
 
 
@@ -87,3 +102,60 @@ def test_any_choice_of_attributes_at_any_depth_leaks_nothing(syntax, depth, choo
 @settings(max_examples=CASES, deadline=5000)
 def test_any_bytes_at_all_are_answered(data, syntax):
     assert isinstance(ENGINE.deidentify(data, syntax, INSTANCE), Withheld)
+
+
+@st.composite
+def cases(draw):
+    """A file of the corpus, or of the project's own where there is none, and one to five mutations of it."""
+    steps = draw(
+        st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, (1 << 16) - 1)), min_size=1, max_size=5)
+    )
+    return Case(draw(st.sampled_from(sources.names())), draw(st.integers(0, len(OPTIONS) - 1)), tuple(steps))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("share", range(SHARES))
+def test_mutated_files_harm_nothing(share, request):
+    """No crash, no hang, little memory, no leak; originals come back. `make mutations` makes more cases."""
+    worker, counted = Worker(), Counter()
+
+    @seed(SEED * SHARES + share)
+    @settings(
+        max_examples=FILES // SHARES,
+        deadline=None,
+        database=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(cases())
+    def judged(case):
+        found = worker.judge(case)
+        counted[found.outcome] += 1
+        assert found.wrong is None, f"{found.wrong}\npython -m tests.tools.mutation '{case!r}'"
+
+    try:
+        judged()
+    finally:
+        worker.close()
+        lines = (f"{count:7} {outcome}" for outcome, count in counted.most_common())
+        show(request, "\n".join((f"{counted.total()} mutated files, seed {SEED}, share {share}:", *lines)))
+    assert counted["published"] > counted.total() // 10  # else most of the engine was never reached
+
+
+def test_a_folder_of_mutated_files_comes_back(tmp_path):
+    """Through the whole of `dgis deid`: nothing fails but what is told, and every DICOM file is restored."""
+    random = Random(SEED)
+    chosen = [
+        Case(random.choice(sources.names()), 0, ((random.choice(NAMES), random.randrange(1 << 16)),))
+        for _ in range(150)
+    ]
+    ward = Ward(tmp_path).put({f"{number:03}": case.file() for number, case in enumerate(chosen)})
+    told = ward.run()
+    assert [note for note in told.notes if note.fate is Fate.FAILED] == []
+    assert told.files == len(chosen)
+    ward.restore()
+    left_out = {note.path for note in told.notes if note.fate is Fate.LEFT_OUT}
+    given = {name: raw for name, raw in contents(ward.source).items() if name not in left_out}
+    assert contents(ward.back) == given
+    assert len(given) > len(chosen) // 2

@@ -4,6 +4,7 @@ import pytest
 
 from deid.elements import (
     MAX_DEPTH,
+    MAX_SIBLINGS,
     UNDEFINED,
     Encoding,
     WalkError,
@@ -92,9 +93,23 @@ def test_nesting_is_bounded():
         list(elements(nested(2_000), Encoding.EXPLICIT_LE))
 
 
-def test_stray_delimiters_are_refused():
-    with pytest.raises(WalkError):
-        list(elements(dataset() + b"\xfe\xff\x0d\xe0\0\0\0\0", Encoding.EXPLICIT_LE))
+STRAY = [b"\xfe\xff\x0d\xe0\0\0\0\0", b"\xfe\xff\xdd\xe0\0\0\0\0"]
+
+
+@pytest.mark.parametrize("stray", STRAY)
+@pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT])
+def test_delimiters_that_end_nothing_are_stepped_over(stray, syntax):
+    encoding = encoding_of(syntax)
+    one, other = el(0x00080008, "CS", "A", syntax=syntax), el(0x00100010, "PN", "DOE", syntax=syntax)
+    found = list(elements(stray + one + stray + stray + other + stray, encoding))
+    assert [(each.tag, each.start) for each in found] == [(0x00080008, 8), (0x00100010, 8 + len(one) + 16)]
+
+
+@pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT])
+def test_items_and_delimiters_with_a_length_are_refused_outside_a_sequence(syntax):
+    for outside in (b"\xfe\xff\0\xe0\0\0\0\0", STRAY[0][:4] + b"\2\0\0\0ab", STRAY[0][:6]):
+        with pytest.raises(WalkError):
+            list(elements(dataset(syntax=syntax) + outside, encoding_of(syntax)))
 
 
 def test_unknown_vrs_have_the_long_form_and_scribbles_the_short_one():
@@ -114,3 +129,10 @@ def test_inside_un_of_undefined_length_the_encoding_is_implicit():
     assert one.encoding is Encoding.IMPLICIT_LE
     (name,) = elements(data, one.encoding, one.start, one.stop)
     assert (name.tag, name.vr) == (0x00100010, "PN")
+
+
+def test_a_level_of_more_elements_than_there_are_tags_to_use_is_refused():
+    one = el(0x00091010, "LO", "")
+    assert len(list(elements(one * MAX_SIBLINGS, Encoding.EXPLICIT_LE))) == MAX_SIBLINGS
+    with pytest.raises(WalkError):
+        list(elements(one * (MAX_SIBLINGS + 1), Encoding.EXPLICIT_LE))

@@ -1,16 +1,10 @@
-import mmap
-import re
-import tracemalloc
 import zlib
-from collections import Counter
 from datetime import date
 
 import pytest
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 
-from deid.engine import Withheld, WithheldReason
-from deid.memo import Memo
 from deid.splice import published_payload
 from tests.unit.deid.engine.build import (
     BIG_ENDIAN,
@@ -60,6 +54,44 @@ def test_dates_go_move_or_stay_as_the_facility_chose(options, said):
     else:
         assert (found.StudyDate == "20200301") is (said == "UNMODIFIED")
         assert found.StudyTime == "101112"
+
+
+@pytest.mark.parametrize("dates", ["modified-dates", "full-dates"])
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG_ENDIAN])
+def test_coarse_times_are_full_hours_at_every_depth(dates, syntax):
+    def times(tag_of_time, tag_of_both):
+        return [
+            el(tag_of_time, "TM", "235911.123456\\10:11:12\\0718\\09", syntax=syntax),
+            el(tag_of_both, "DT", "20200301235959.9+0130", syntax=syntax),
+        ]
+
+    moment = [el(0x0040A121, "DA", "20200301", syntax=syntax), el(0x0040A122, "TM", "2359", syntax=syntax)]
+    nested = [*moment, *times(0x0040A30C, 0x0040A13A)]
+    data = dataset(
+        el(0x00080020, "DA", "20200301", syntax=syntax),
+        *times(0x00080030, 0x0008002A),
+        el(0x0040A730, "SQ", [[el(0x0040A730, "SQ", [nested], syntax=syntax)]], syntax=syntax),
+        syntax=syntax,
+    )
+    exact = published(data, syntax, deidentifier(dates))
+    coarse = published(data, syntax, deidentifier(dates, "coarse-times"))
+    found, inner = header(coarse), header(coarse).ContentSequence[0].ContentSequence[0]
+    assert found.StudyTime == ["230000", "100000", "0700", "09"]
+    assert inner.Time == "2300"
+    for image in (found, inner):
+        moved = image.get("AcquisitionDateTime") or image.ReferencedDateTime
+        assert moved == header(exact).AcquisitionDateTime[:8] + "230000+0130"
+    assert inner.Date == found.StudyDate == header(exact).StudyDate  # no pair moved to another day
+    assert not [time for time in (b"2359", b"1011", b"101112", b"0718") if time in coarse.before]
+
+
+@pytest.mark.parametrize("dates", ["modified-dates", "full-dates"])
+def test_coarse_times_are_said_in_words_and_claim_no_full_dates(dates):
+    found = header(published(dataset(), engine=deidentifier(dates, "coarse-times")))
+    assert found.DeidentificationMethod[1] == "times of day cut down to the full hour"
+    codes = [one.CodeValue for one in found.DeidentificationMethodCodeSequence]
+    assert codes == ["113100", "113107"]
+    assert found.LongitudinalTemporalInformationModified == "MODIFIED"
 
 
 def test_intervals_hold_across_studies_of_a_patient():
@@ -197,6 +229,37 @@ def test_options_keep_what_they_are_for():
     assert (form.study_uid, form.series_uid, form.sop_instance_uid) == (STUDY, SERIES, INSTANCE)
 
 
+@pytest.mark.parametrize("written", ["MRN 4711", "4711", "1.2.Doe.3", "1..2", "1.2." + "1" * 61])
+def test_original_uids_stay_only_where_they_are_uids(written):
+    form = published(dataset(instance=written), engine=deidentifier("retain-uids"))
+    assert form.sop_instance_uid == header(form).SOPInstanceUID
+    assert form.sop_instance_uid.startswith("2.25.")
+    assert written.encode() not in form.before
+
+
+def test_what_an_iod_must_have_stays_also_where_the_table_removes_it():
+    """PS3.15 Table E.1-1 removes these; PS3.3 C.11.10 and 10.6 want one filled and the other there."""
+    state = dataset(
+        el(0x00700082, "DA", "20190203"),
+        el(0x0040A370, "SQ", [[el(0x00401001, "SH", "RP-4711")]]),
+        el(0x00102297, "PN", "DOE^JOHN"),
+        el(0x00102298, "CS", "OWNER"),
+        el(0x00120081, "LO", "Ethics of St. Elsewhere"),
+    )
+    found = header(published(state, engine=deidentifier("institution")))
+    assert found.PresentationCreationDate == "19000101"
+    assert found.ReferencedRequestSequence[0].RequestedProcedureID == ""
+    assert found.ResponsiblePerson == ""
+    for keyword in ("ResponsiblePersonRole", "ClinicalTrialProtocolEthicsCommitteeName"):
+        assert keyword not in found
+
+
+def test_items_that_an_iod_wants_stay_when_nothing_is_left_in_them():
+    frames = [[el(0x00209113, "SQ", [[el(0x00290010, "LO", "ACME")]])], [el(0x00104000, "LT", "Jane")]]
+    found = header(published(dataset(el(0x52009230, "SQ", frames))))
+    assert len(found.PerFrameFunctionalGroupsSequence) == 2
+
+
 def test_descriptions_keep_the_words_of_the_trade_and_no_others():
     data = dataset(
         el(0x0008103E, "LO", "CT Chest w/ contrast, Jane DOE 4711"), el(0x00081030, "LO", "DOE JANE")
@@ -220,6 +283,9 @@ def test_technical_values_stay_to_the_byte():
         0x00200013: ("IS", "17"),
         0x00200032: ("DS", "-12.5\\3e1\\.5"),
         0x00200037: ("DS", "1\\0\\0\\0\\1\\0"),
+        0x00200030: ("DS", "-12.5\\3e1\\.5"),  # of ACR-NEMA, retired
+        0x00200035: ("DS", "1\\0\\0\\0\\1\\0"),
+        0x00200050: ("DS", "-12.5"),
         0x00281052: ("DS", "-1024"),
         0x00080070: ("LO", "SIEMENS"),
         0x00081090: ("LO", "SOMATOM Definition AS"),
@@ -229,6 +295,26 @@ def test_technical_values_stay_to_the_byte():
         assert el(tag, vr, value) in form.before, f"{tag:08X}"
 
 
+def test_a_rescale_type_nobody_knows_is_unspecified():
+    slope = [el(0x00281052, "DS", "0"), el(0x00281053, "DS", "1.5")]
+    for written, shown in (("HU", "HU"), ("JANE DOE", "US")):
+        form = published(dataset(*slope, el(0x00281054, "LO", written)))
+        assert header(form).RescaleType == shown
+
+
+def test_terms_of_one_attribute_stay_there_and_nowhere_else():
+    terms = {
+        0x00189020: "OFF_RESONANCE",
+        0x00189017: "FREE_PRECESSION",
+        0x00080008: "ORIGINAL\\PRIMARY\\CT_SOM5 SPI",
+    }
+    form = published(dataset(*(el(tag, "CS", term) for tag, term in terms.items())))
+    for tag, term in terms.items():
+        assert el(tag, "CS", term) in form.before, term
+    elsewhere = published(dataset(el(0x00180015, "CS", "OFF_RESONANCE")))
+    assert "BodyPartExamined" not in header(elsewhere)
+
+
 def test_names_hidden_in_coded_and_numeric_places_go():
     hiding = [
         (0x00180022, "CS"),
@@ -236,6 +322,7 @@ def test_names_hidden_in_coded_and_numeric_places_go():
         (0x00200062, "CS"),
         (0x00180050, "DS"),
         (0x00200013, "IS"),
+        (0x00200030, "DS"),
         (0x00181210, "SH"),
         (0x00080070, "LO"),
         (0x00081090, "LO"),
@@ -246,144 +333,3 @@ def test_names_hidden_in_coded_and_numeric_places_go():
     form = published(dataset(*(el(tag, vr, "JANE DOE") for tag, vr in hiding)))
     assert b"DOE" not in form.before
     assert header(form).Manufacturer == ""  # type 2: there, and empty
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ([el(0x00280301, "CS", "YES")], "DECLARED_BURNED_IN"),
-        ([el(0x00080060, "CS", "US")], "RISKY_MODALITY"),
-        ([el(0x00080060, "CS", "OT")], "RISKY_MODALITY"),
-        ([el(0x00080008, "CS", "DERIVED\\SECONDARY\\SCREEN SAVE")], "SCREEN_CONTENT"),
-        ([el(0x00080016, "UI", "1.2.840.10008.5.1.4.1.1.7")], "RISKY_SOP_CLASS"),
-        ([el(0x00080016, "UI", "1.2.840.10008.5.1.4.1.1.104.1")], "DOCUMENT"),
-        ([el(0x00080016, "UI", "1.3.12.2.1107.5.9.1")], "UNKNOWN_SOP_CLASS"),
-        ([el(0x00280002, "US", us(3))], "COLOUR_CAPTURE"),
-        ([el(0x0020000D, "UI", "")], "NO_IDENTITY"),
-    ],
-)
-def test_what_may_show_the_patient_is_withheld_with_a_reason(change, reason):
-    form = deidentifier().deidentify(dataset(*change), EXPLICIT, INSTANCE)
-    assert isinstance(form, Withheld)
-    assert form.reason is WithheldReason[reason]
-    assert re.fullmatch(r"[a-z2-7]{32}", form.patient_key)
-    assert form.sop_instance_uid.startswith("2.25.")
-
-
-@pytest.mark.parametrize(
-    ("data", "syntax", "reason"),
-    [
-        (b"", EXPLICIT, "NO_IDENTITY"),
-        (b"no DICOM at all, just words", EXPLICIT, "MALFORMED"),
-        (dataset()[:-3], EXPLICIT, "MALFORMED"),
-        (b"\x00\x01\x02", DEFLATED, "INFLATE"),
-        (dataset(*pixels([1, 2, 3, 4])), "1.2.3.4.5", "NOT_SPLICED"),
-        (dataset(*pixels([1, 2])), EXPLICIT, "NOT_SPLICED"),
-    ],
-)
-def test_bad_input_is_withheld_never_raised(data, syntax, reason):
-    form = deidentifier().deidentify(data, syntax, INSTANCE)
-    assert isinstance(form, Withheld)
-    assert form.reason is WithheldReason[reason]
-
-
-def test_damage_behind_the_patient_does_not_hide_whose_key_seals():
-    whole = deidentifier().deidentify(dataset(), EXPLICIT, INSTANCE)
-    cut = deidentifier().deidentify(dataset()[:-1], EXPLICIT, INSTANCE)
-    assert cut.patient_key == whole.patient_key
-
-
-def test_depth_is_bounded_without_recursion_errors():
-    body = b""
-    for _ in range(300):
-        body = el(0x00082218, "SQ", [[body]])
-    form = deidentifier().deidentify(dataset(body), EXPLICIT, INSTANCE)
-    assert form.reason is WithheldReason.MALFORMED
-
-
-def test_a_series_comes_out_as_its_instances_do_one_by_one():
-    """What is remembered for speed must never show."""
-    engine = deidentifier()
-    for number in range(40):
-        varied = [
-            el(0x00200013, "IS", str(number)),
-            el(0x00200032, "DS", f"{number}.5\\0\\-{number * 100}"),
-            el(0x00100010, "PN", "DOE^JANE" if number % 7 else "ROE^RICHARD"),
-            el(0x00100020, "LO", "4711" if number % 5 else "0815"),
-            el(0x00080020, "DA", "20200301"),
-            el(0x00091001 + number % 3, "UN", "secret"),
-            *([el(0x00081140, "SQ", [[el(0x00081155, "UI", f"1.2.{number}")]])] if number % 2 else []),
-        ]
-        data = dataset(
-            *varied, *pixels([number, 2, 3, 4]), el(0xFFFCFFFC, "OB", "x"), instance=f"1.2.3.{number}"
-        )
-        mine, alone = published(data, engine=engine), published(data)
-        assert (mine.before, mine.after, mine.split) == (alone.before, alone.after, alone.split)
-        assert mine.report.actions() == alone.report.actions()
-        assert (mine.patient_key, mine.sop_instance_uid) == (alone.patient_key, alone.sop_instance_uid)
-
-
-def test_series_of_several_patients_in_turn_stay_apart():
-    engine = deidentifier()
-    for _ in range(3):
-        for who in ("1", "2", "3"):
-            data = dataset(el(0x00100020, "LO", who), el(0x00080020, "DA", "20200301"))
-            assert published(data, engine=engine).before == published(data).before
-
-
-def test_the_report_tells_tags_and_actions_and_no_values():
-    form = published(
-        dataset(el(0x00104000, "LT", "secret"), el(0x00082218, "SQ", [[el(0x00104000, "LT", "x")]]))
-    )
-    actions = form.report.actions()
-    assert actions[0x00104000, "X"] == 2
-    assert actions[0x00100010, "D"] == 1
-    assert "secret" not in repr(form)
-    assert "DOE" not in repr(form)
-
-
-def test_nothing_is_remembered_after_forgetting():
-    engine = deidentifier()
-    published(dataset(), engine=engine)
-    assert engine._workers
-    engine.forget()
-    assert not engine._workers
-    assert engine._pseudonyms.uid.cache_info().currsize == 0
-
-
-def test_the_memo_is_bounded():
-    memo = Memo()
-    known = memo.at("place")
-    for number in range(20_000):
-        memo.keep(known, number.to_bytes(4, "big"), None)
-    assert len(known) <= Memo._MOST_ENTRIES
-
-
-def test_pixels_are_not_copied(tmp_path):
-    side = 8192
-    large = (el(0x00280010, "US", us(side)), el(0x00280011, "US", us(side)))
-    head = dataset(*pixels([], stored=16, high=15)[:-1], *large)
-    pixel = b"\xe0\x7f\x10\x00OW\0\0" + (side * side * 2).to_bytes(4, "little")
-    path = tmp_path / "large"
-    with path.open("wb") as file:
-        file.write(head + pixel)
-        file.truncate(len(head) + len(pixel) + side * side * 2)
-    engine = deidentifier()
-    published(dataset(), engine=engine)
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        tracemalloc.start()
-        try:
-            with memoryview(data) as view:
-                form = published(view, engine=engine)
-            _now, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-    assert form.split.holes[0].length == side * side * 2
-    assert peak < 4 << 20
-
-
-def test_counts_of_private_actions_are_kept():
-    form = published(
-        dataset(el(0x00090010, "LO", "ACME"), el(0x00091001, "LO", "x"), el(0x00091002, "LO", "y"))
-    )
-    assert Counter(action for (tag, action) in form.report.actions() if tag >> 16 == 9) == {"X": 2}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from deid.jpeg import is_jpeg, jpeg_metadata
 from deid.jpeg2000 import is_jpeg2000, jpeg2000_metadata
-from deid.rle import rle_metadata
+from deid.rle import rle_metadata, rle_planes
 
 IMAGE = (np.arange(64 * 64, dtype=np.uint32).reshape(64, 64) * 7919 % 251).astype(np.uint8)
 CANARY = b"DOE^JANE 4711"
@@ -101,6 +101,16 @@ def test_a_comment_within_a_tile_part_is_not_judged():
     assert jpeg2000_metadata(memoryview(stream[:tile] + segment(0x64, CANARY) + stream[tile:])) is None
 
 
+def test_comments_behind_the_last_tile_part_go():
+    stream = imagecodecs.jpeg2k_encode(IMAGE, codecformat="j2k")
+    comment = segment(0x64, b"\0\x01" + CANARY)
+    planted = stream[:-2] + comment + comment + stream[-2:]
+    cleaned = without(planted, jpeg2000_metadata(memoryview(planted)))
+    assert cleaned == without(stream, jpeg2000_metadata(memoryview(stream)))
+    for damaged in (stream[:-2] + comment[:9], stream[:-2] + comment, stream[:-2] + CANARY + stream[-2:]):
+        assert jpeg2000_metadata(memoryview(damaged)) is None
+
+
 @pytest.mark.parametrize("judge", [jpeg_metadata, jpeg2000_metadata])
 @given(data=st.data())
 def test_any_bytes_get_an_answer_whose_ranges_ascend(judge, data):
@@ -130,12 +140,60 @@ def packed(*segments):
 def test_rle_frames_end_where_their_last_run_ends():
     literal, run = b"\x03abcd", b"\xfd\x07"  # four bytes each
     frame = packed(literal, run)
-    assert rle_metadata(memoryview(frame), 4) == ()
-    assert rle_metadata(memoryview(frame + CANARY), 4) == ((len(frame), len(CANARY)),)
+    assert rle_metadata(memoryview(frame), 2, 4) == ()
+    assert rle_metadata(memoryview(frame + CANARY), 2, 4) == ((len(frame), len(CANARY)),)
     hidden = packed(literal + CANARY, run)
-    assert rle_metadata(memoryview(hidden), 4) is None
-    assert rle_metadata(memoryview(frame[:60]), 4) is None
-    assert rle_metadata(memoryview(frame), 5) is None
+    assert rle_metadata(memoryview(hidden), 2, 4) is None
+    assert rle_metadata(memoryview(frame[:60]), 2, 4) is None
+    assert rle_metadata(memoryview(frame), 2, 5) is None
     unused = bytearray(frame)
     unused[12:16] = CANARY[:4]
-    assert rle_metadata(memoryview(bytes(unused)), 4) is None
+    assert rle_metadata(memoryview(bytes(unused)), 2, 4) is None
+
+
+def test_rle_frames_have_a_segment_for_each_byte_of_a_pixel_and_no_more():
+    literal = b"\x03abcd"
+    assert rle_metadata(memoryview(packed(literal, literal, literal)), 2, 4) is None
+    assert rle_metadata(memoryview(packed(literal)), 2, 4) is None
+    assert rle_planes(memoryview(packed(literal, b"\x80\xfd\x07"))) == [b"abcd", b"\x07" * 4]
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+def test_bytes_left_over_behind_coded_data_are_not_judged(kind):
+    stream = JPEGS[kind][0](IMAGE)
+    end = stream.rindex(b"\xff\xd9")
+    assert jpeg_metadata(memoryview(stream[:end] + CANARY + stream[end:])) is None
+    assert jpeg_metadata(memoryview(stream[:end] + CANARY)) is None  # cut short
+    assert jpeg_metadata(memoryview(stream)) is not None
+
+
+def test_comments_between_scans_go():
+    stream = imagecodecs.jpeg8_encode(IMAGE)
+    scan = stream[stream.index(b"\xff\xda") : -2]
+    planted = stream[:-2] + segment(0xFE, CANARY) + scan + segment(0xE1, CANARY) + b"\xff\xd9"
+    cleaned = without(planted, jpeg_metadata(memoryview(planted)))
+    assert CANARY not in cleaned
+    assert cleaned.count(scan) == 2
+
+
+@pytest.mark.parametrize("marker", [0xC4, 0xDB, 0xDA, 0xC0])
+def test_segments_longer_than_what_they_state_are_not_judged(marker):
+    stream = imagecodecs.jpeg8_encode(IMAGE)
+    start = stream.index(bytes((0xFF, marker)))
+    length = int.from_bytes(stream[start + 2 : start + 4], "big")
+    content = stream[start + 4 : start + 2 + length]
+    longer = stream[:start] + segment(marker, content + CANARY) + stream[start + 2 + length :]
+    assert jpeg_metadata(memoryview(longer)) is None
+
+
+def test_text_in_segments_a_decoder_steps_over_is_not_judged():
+    stream = imagecodecs.jpeg2k_encode(IMAGE, codecformat="j2k")
+    tile = stream.index(b"\xff\x90")
+    for marker in (0x54, 0x5A, 0x63, 0x6F):
+        assert jpeg2000_metadata(memoryview(stream[:tile] + segment(marker, CANARY) + stream[tile:])) is None
+    # Lengths of packets that are none: behind the header of the tile-part, whose length is stated.
+    lengths = segment(0x58, b"\0" + CANARY)
+    part = bytearray(stream[tile : tile + 12])
+    part[6:10] = (int.from_bytes(part[6:10], "big") + len(lengths)).to_bytes(4, "big")
+    planted = stream[:tile] + bytes(part) + lengths + stream[tile + 12 :]
+    assert jpeg2000_metadata(memoryview(planted)) is None

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from deid.profile import Option, Profile, ProfileError
@@ -9,11 +11,28 @@ def test_modified_dates_are_the_default():
 
 @pytest.mark.parametrize(
     ("profile", "options"),
-    [("basic", ["full-dates", "modified-dates"]), ("basic", ["retain-everything"]), ("none", [])],
+    [
+        ("basic", ["full-dates", "modified-dates"]),
+        ("basic", ["coarse-times", "device-identity"]),
+        ("basic", ["retain-everything"]),
+        ("none", []),
+    ],
 )
-def test_what_cannot_be_is_refused(profile, options):
-    with pytest.raises(ProfileError):
+def test_what_cannot_be_is_refused_and_both_are_named(profile, options):
+    with pytest.raises(ProfileError) as refused:
         Profile.named(profile, options)
+    named = options[:1] if "coarse-times" in options else options
+    assert not [name for name in named if name not in str(refused.value)]
+
+
+def test_every_option_of_the_standard_goes_with_every_other_but_for_the_two_on_dates():
+    both = {Option.FULL_DATES, Option.MODIFIED_DATES}
+    for one, other in itertools.combinations(Option, 2):
+        if {one, other} == both:
+            continue
+        assert Profile.named("basic", [one.column, other.column]).options == {one, other}
+    everything = [option.column for option in Option if option is not Option.FULL_DATES]
+    assert Profile.named("basic", [*everything, "coarse-times"]).coarse_times
 
 
 def test_an_edition_without_a_table_is_refused():

@@ -10,7 +10,6 @@ from deid.values import (
     capped_age,
     count_fits,
     little_endian,
-    looks_like_text,
     plain_text,
     shifted_date,
     shifted_date_time,
@@ -67,6 +66,16 @@ def test_times_are_times(text, kept):
 
 
 @pytest.mark.parametrize(
+    ("text", "kept"),
+    [("12", "12"), ("1259", "1200"), ("235960.123456", "230000"), ("12:30:59.5", "120000"), ("DOE", None)],
+)
+def test_coarse_times_are_full_hours_in_the_precision_they_came_in(text, kept):
+    assert valid_time(text, coarse=True) == kept
+    both = None if kept is None else f"20200229{kept}-0500"
+    assert shifted_date_time(f"20200301{text.replace(':', '')}-0500", 1, coarse=True) == both
+
+
+@pytest.mark.parametrize(
     ("age", "kept"),
     [("045Y", "045Y"), ("089Y", "089Y"), ("090Y", "090Y"), ("103Y", "090Y"), ("999M", "999M"), ("45Y", None)],
 )
@@ -87,23 +96,6 @@ def test_a_name_is_no_decimal_string(raw):
 def test_integers_have_no_point():
     assert are_numbers("IS", b"1\\-2 ")
     assert not are_numbers("IS", b"1.0")
-
-
-@pytest.mark.parametrize(
-    ("vr", "raw", "text"),
-    [
-        ("FD", struct.pack("<d", 10.6), False),  # reads 333333%@
-        ("FD", struct.pack("<2d", 11.2, 0.0), False),
-        ("FD", b"DOE^JOHN", True),
-        ("FL", b"DOE^JOHN", True),
-        ("FL", struct.pack("<3f", 1.5, 2.5, -3.5), False),
-        ("US", b"DOE^JOHN", True),
-        ("US", struct.pack("<4H", 4095, 0, 1, 2), False),
-        ("US", b"AB", False),
-    ],
-)
-def test_words_in_binary_numbers_are_noticed(vr, raw, text):
-    assert looks_like_text(vr, raw) is text
 
 
 def test_value_counts_follow_the_dictionary():

@@ -8,7 +8,8 @@ import pytest
 
 from deid.keys.folder import FolderVault
 from deid.keys.kek import Kek
-from deid.keys.setup import keys_init, load_ring, open_key_store, rotate_kek
+from deid.keys.rotation import rotate_kek
+from deid.keys.setup import keys_init, load_ring, open_key_store
 from deid.keys.store import KeyStore
 from deid.keys.values import KeyDamaged, KeyMissing, KeyShredded, KeysRefused, KeyStoreUnavailable
 

@@ -2,9 +2,10 @@ import stat
 
 import pytest
 
+from deid.keys import setup
 from deid.keys.files import load_secrets
 from deid.keys.folder import FolderVault
-from deid.keys.setup import KeysMade, keys_init, load_ring, open_key_store
+from deid.keys.setup import KeysMade, keys_are_unborn, keys_init, load_ring, open_key_store
 from deid.keys.values import KeysRefused
 from tests.unit.deid.keys.test_key_store import NAME, Place, away
 
@@ -83,6 +84,39 @@ def test_a_start_that_was_cut_short_is_gone_on_with(place):
     place.stores[1].joinpath("vault.json").unlink()
     assert place.init() == KeysMade(site_secret=False, key_encryption_key=True, stores=1)
     assert place.open().get_or_create(NAME).name == NAME
+
+
+@pytest.mark.parametrize("step", ["create_secrets", "load_secrets", "_enrol", "sync_folder"])
+def test_wherever_a_first_start_breaks_off_the_next_one_goes_on(place, monkeypatch, step):
+    times = 2 if step == "create_secrets" else 1  # between the one secret and the other
+    with monkeypatch.context() as broken:
+        broken.setattr(setup, step, breaks_off(getattr(setup, step), times))
+        with pytest.raises(KeyboardInterrupt):
+            place.init()
+    born = place.kek.exists()
+    assert keys_are_unborn(place.secret, place.kek) is not born
+    place.init()
+    assert not keys_are_unborn(place.secret, place.kek)
+    assert place.open().get_or_create(NAME).name == NAME
+
+
+def test_a_missing_kek_is_no_beginning(place):
+    assert keys_are_unborn(place.secret, place.kek)
+    place.init()
+    place.kek.unlink()
+    assert not keys_are_unborn(place.secret, place.kek)
+
+
+def breaks_off(real, times):
+    """The same function, at whose nth call the process dies."""
+    calls = iter(range(1, times))
+
+    def call(*arguments):
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    return call
 
 
 def test_a_new_store_gets_every_key_before_it_counts(tmp_path):

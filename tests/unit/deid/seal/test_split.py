@@ -1,6 +1,7 @@
 import mmap
 import struct
 
+import numpy as np
 import pytest
 
 from deid.elements import Encoding, elements
@@ -94,6 +95,21 @@ def test_big_endian_bytes_in_words_are_turned_even_where_frames_share_a_word():
     big = b"".join(little[i : i + 2][::-1] for i in range(0, 18, 2))
     data = native(big, order=">", rows=3, columns=3, bits=8, frames=2)
     assert payloads(data, BIG_ENDIAN) == [little[:9], little[9:]]
+
+
+DOSES = [1249000, 1249000, 1250000, 1250000, 1247000, 66000]
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_big_endian_cells_of_several_words_are_read_as_they_were_written(bits):
+    letter = {32: "I", 64: "Q"}[bits]
+    little = struct.pack(f"<6{letter}", *DOSES)
+    whole = struct.pack(f">6{letter}", *DOSES)
+    by_words = np.frombuffer(little, "<u2").byteswap().tobytes()  # PS3.5 7.3: OW is words of 16 bits
+    for written in (whole, by_words):
+        assert payloads(native(written, order=">", bits=bits), BIG_ENDIAN) == [little]
+    flat = struct.pack(f">6{letter}", *[0x00010001] * 6)  # nobody can tell, and the standard is believed
+    assert split(native(flat, order=">", bits=bits), BIG_ENDIAN).swap == 2
 
 
 def test_big_endian_bytes_stay():

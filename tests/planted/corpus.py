@@ -1,0 +1,78 @@
+"""The planted corpus: small files, each with one kind of hiding place, made anew from a number."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.planted import codestreams, envelope, headers, objects, pixels, private, reports, values
+from tests.planted.canaries import CHARSETS, Canary, Planter
+from tests.planted.instance import CT, MR, PET, Instance, instance, people
+
+Place = Callable[[Instance], None]
+
+
+@dataclass(frozen=True)
+class PlantedFile:
+    """A file of the corpus, and the UIDs by which others refer to it."""
+
+    name: str
+    study: str
+    series: str
+    instance: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What was planted: files by name, and everything that must not come out of them."""
+
+    files: tuple[PlantedFile, ...]
+    canaries: tuple[Canary, ...] = field(repr=False)
+
+    def of(self, name: str) -> tuple[Canary, ...]:
+        """The canaries of one file, and those of the people."""
+        return tuple(one for one in self.canaries if one.file in {name, "every file"})
+
+
+def write_corpus(folder: Path, seed: int) -> Corpus:
+    """Write the corpus of a seed into a folder; the same seed gives the same files."""
+    corpus = planted(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in corpus.files:
+        (folder / one.name).write_bytes(one.data)
+    return corpus
+
+
+def planted(seed: int) -> Corpus:
+    """Return the corpus of a seed."""
+    studies, canaries = people(seed)
+    files: list[PlantedFile] = []
+    for number, (name, place) in enumerate(places()):
+        planter = Planter(f"{seed} {name}", name)
+        group = 0 if name.startswith("series") else number
+        study = studies[group % len(studies)]
+        uid = planter.uid("SOPInstanceUID")
+        one = instance(planter, study, group, uid, (CT, MR, PET)[group % 3])
+        if group:
+            _refer(one, files)
+        place(one)
+        files.append(PlantedFile(name, study.uid, one.series, uid, one.written()))
+        canaries += planter.canaries
+    return Corpus(tuple(files), tuple(canaries))
+
+
+def places() -> Iterator[tuple[str, Place]]:
+    """Yield every hiding place by the name of its file."""
+    yield from ((f"charset-{number:02}.dcm", values.charset(term)) for number, term in enumerate(CHARSETS))
+    yield from ((f"depth-{depth:02}.dcm", headers.deep(depth)) for depth in headers.DEPTHS)
+    yield from ((f"{kind}.dcm", objects.document(kind)) for kind in ("pdf", "cda", "stl"))
+    yield from ((f"series-{number}.dcm", headers.in_series(number)) for number in range(1, 6))
+    for module in (headers, values, private, pixels, codestreams, reports, objects, envelope):
+        for place in module.PLACES:
+            yield f"{place.__name__.replace('_', '-')}.dcm", place
+
+
+def _refer(one: Instance, files: list[PlantedFile]) -> None:
+    """Refer to other files of the corpus: their studies, series and instances."""
+    chosen = one.planter.random.sample(files, min(3, len(files)))
+    one.refer((other.study, other.series, other.instance) for other in chosen)
