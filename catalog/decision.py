@@ -14,13 +14,17 @@ from catalog.grants import Grant, What
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A series, as grants name it: the unit of decision."""
+    """A series, as grants name it: the unit of decision.
+
+    `linked` are the keys of the patients that its patient is linked with (`catalog.links`).
+    """
 
     facility: str
     contributor_id: int
     patient_key: str
     study_key: str
     series_key: str
+    linked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +65,12 @@ def covers(what: What, subject: Subject) -> bool:
     pairs = (
         (what.facility, subject.facility),
         (what.contributor_id, subject.contributor_id),
-        (what.patient_key, subject.patient_key),
+        (None if what.linked else what.patient_key, subject.patient_key),
         (what.study_key, subject.study_key),
         (what.series_key, subject.series_key),
     )
+    if what.linked and what.patient_key not in {subject.patient_key, *subject.linked}:
+        return False
     return all(asked is None or asked == there for asked, there in pairs)
 
 

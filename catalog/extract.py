@@ -142,6 +142,11 @@ def _unsigned(raw: bytes, order: str) -> int | None:
     return int(struct.unpack_from(f"{order}H", raw)[0]) if len(raw) >= _US_BYTES else None
 
 
+def forget() -> None:
+    """Forget the original values that were remembered for speed."""
+    _columns.cache_clear()
+
+
 def extract(header: Buffer, transfer_syntax: str) -> Attributes:
     """Read the query attributes from the beginning of a data set (inflated, where its syntax is deflated).
 

@@ -1,9 +1,9 @@
 """Grants: who - what - may - until when - by whom; and how they are kept."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, insert, or_, select, update
 
 from catalog.callers import PATTERN_FIELDS, Assertions, Facts, Right, pattern_key
 from catalog.sql import OneOf, insert_ignoring, json_list
@@ -48,7 +48,8 @@ class What:
     """A conjunction of keys; with none of them it is everything.
 
     Either wide (facility, contributor) or narrow: a patient, a study of it, a series of that, each as
-    contributed by everybody or by one contributor.
+    contributed by everybody or by one contributor. `linked` adds to a patient whoever it is linked with
+    (`catalog.links`) when the decision is made.
     """
 
     facility: str | None = None
@@ -56,8 +57,11 @@ class What:
     patient_key: str | None = None
     study_key: str | None = None
     series_key: str | None = None
+    linked: bool = False
 
     def __post_init__(self) -> None:
+        if self.linked and (self.patient_key is None or self.study_key is not None or self.contributor_id):
+            raise ValueError("only a whole patient, whoever contributed it, is named with its links")
         if self.facility is not None and (self.contributor_id is not None or self.patient_key is not None):
             raise ValueError("a facility stands alone: contributors and patients lie within one")
         if self.study_key is not None and self.patient_key is None:
@@ -90,6 +94,8 @@ class Grant:
             raise ValueError("a grant names at least one right")
         if self.not_after_ms <= self.not_before_ms:
             raise ValueError("a grant ends after it begins")
+        if self.allow and self.what.linked:
+            raise ValueError("a link opens nothing: what is allowed names each patient itself")
 
     def holds_at(self, now_ms: int) -> bool:
         """Whether the grant is in force."""
@@ -135,7 +141,13 @@ def keep_standing(connection: Connection, prefix: str, wanted: Sequence[Grant], 
 
 
 def revoke(connection: Connection, grant_id: int, now_ms: int) -> bool:
-    """End a grant now; False where it had ended already, or there is none. The row stays, for the record."""
+    """End a grant now; False where it had ended already, or there is none. The row stays, for the record.
+
+    One that has not begun never said anything: its row goes.
+    """
+    unborn = delete(grants).where(grants.c.id == grant_id, grants.c.not_before_ms >= now_ms)
+    if connection.execute(unborn).rowcount:
+        return True
     ended = (
         update(grants)
         .where(grants.c.id == grant_id, grants.c.not_after_ms > now_ms)
@@ -152,12 +164,32 @@ def held_by(connection: Connection, assertions: Assertions) -> list[Grant]:
     return list(_grants(connection.execute(statement, {"patterns": patterns}).mappings()))
 
 
+def about(connection: Connection, patient_keys: Collection[str]) -> list[Grant]:
+    """Return every grant that may speak of one of these patients, in force or not, oldest first."""
+    named = OneOf(grants.c.patient_key, bindparam("patients"))
+    found = select(grants).where(or_(grants.c.patient_key.is_(None), named)).order_by(grants.c.id)
+    return list(_grants(connection.execute(found, {"patients": json_list(patient_keys)}).mappings()))
+
+
+def by_id(connection: Connection, grant_id: int) -> Grant | None:
+    """Return one grant."""
+    found = select(grants).where(grants.c.id == grant_id)
+    return next(_grants(connection.execute(found).mappings()), None)
+
+
 def every(connection: Connection) -> Iterator[Grant]:
     """Yield all grants, oldest first."""
     return _grants(connection.execute(select(grants).order_by(grants.c.id)).mappings())
 
 
-_WHAT = ("facility", "contributor_id", "patient_key", "study_key", "series_key")
+def denials_of(connection: Connection, patient_key: str) -> list[Grant]:
+    """Return every denial that names the patient as a whole, in force or not, oldest first."""
+    named = and_(grants.c.patient_key == patient_key, grants.c.study_key.is_(None))
+    found = select(grants).where(named, grants.c.allow.is_(False)).order_by(grants.c.id)
+    return list(_grants(connection.execute(found).mappings()))
+
+
+_WHAT = ("facility", "contributor_id", "patient_key", "study_key", "series_key", "linked")
 _PLAIN = ("allow", "not_before_ms", "not_after_ms", "granted_by", "reason", "origin")
 
 

@@ -36,12 +36,17 @@ class WithheldInstance:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What lies in one record and its companion."""
+    """What lies in one record and its companion.
+
+    A part that was `decided` on is of instances that were withheld, and lie in another record: those it
+    publishes move to this one, the others stay withheld where they are.
+    """
 
     record_key: str
     published: Sequence[PublishedInstance]
     withheld: Sequence[WithheldInstance]
     published_ms: int
+    decided: bool = False
 
 
 def publish(connection: Connection, part: Part) -> int:
@@ -63,16 +68,18 @@ def publish(connection: Connection, part: Part) -> int:
 
 
 def _claim(connection: Connection, part: Part) -> set[int]:
-    """Point the original rows that no record holds yet into this one."""
+    """Point the original rows that no record holds yet, or that wait for a decision, into this one."""
     columns = PHI.instance.c
     places: dict[int, tuple[int, str | None]]
     places = {each.phi_instance_id: (each.position, None) for each in part.published}
-    places |= {each.phi_instance_id: (each.position, each.reason) for each in part.withheld}
+    if not part.decided:
+        places |= {each.phi_instance_id: (each.position, each.reason) for each in part.withheld}
+    takes = columns.withheld_reason.is_not(None) if part.decided else columns.record_key.is_(None)
     if not places:
         return set()
     free = (
         select(columns.id)
-        .where(columns.id.in_(sorted(places)), columns.record_key.is_(None))
+        .where(columns.id.in_(sorted(places)), takes)
         .order_by(columns.id)
         .with_for_update(key_share=True)
     )

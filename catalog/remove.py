@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, delete, func, select, update
 
-from catalog.tables import FAMILIES, PHI, Family
+from catalog.tables import DEID, FAMILIES, PHI, Family
 
 
 def remove_instance(connection: Connection, phi_instance_id: int) -> bool:
@@ -21,11 +21,30 @@ def remove_instance(connection: Connection, phi_instance_id: int) -> bool:
     for family in FAMILIES:
         removed = delete(family.instance).where(family.instance.c.instance_key == key)
         for series_row in connection.execute(removed.returning(family.instance.c.series_row)).scalars().all():
-            _recount(connection, family, series_row)
+            recount(connection, family, series_row)
     return True
 
 
-def _recount(connection: Connection, family: Family, series_row: int) -> None:
+def withdraw_published(connection: Connection, phi_instance_id: int, reason: str) -> bool:
+    """Take the de-identified form of an instance out, in the caller's transaction; False: there is none.
+
+    The original stays what it is, for the cleared; for others the instance does not exist any more, as if it
+    had been withheld for the reason. What lies on the nodes is not touched.
+    """
+    key = connection.execute(
+        select(PHI.instance.c.instance_key).where(PHI.instance.c.id == phi_instance_id)
+    ).scalar_one_or_none()
+    removed = delete(DEID.instance).where(DEID.instance.c.instance_key == key)
+    rows = connection.execute(removed.returning(DEID.instance.c.series_row)).scalars().all()
+    for series_row in rows:
+        recount(connection, DEID, series_row)
+    if rows:
+        withheld = update(PHI.instance).where(PHI.instance.c.id == phi_instance_id)
+        connection.execute(withheld.values(withheld_reason=reason))
+    return bool(rows)
+
+
+def recount(connection: Connection, family: Family, series_row: int) -> None:
     """Count anew from the series upwards; each row is locked first, to wait for who adds beneath it."""
     series, study, patient, instance = family.series, family.study, family.patient, family.instance
     _lock(connection, series, series_row)

@@ -8,10 +8,12 @@ Both families carry the same opaque keys (`patient_key`, `study_key`, `series_ke
 pseudonyms), so one decision reads alike on either, and nothing in a grant names an original.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -24,12 +26,14 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
     text,
 )
 from sqlalchemy.dialects import postgresql
 
 from catalog.attributes import STORED, Attribute, Kind
 from catalog.callers import PATTERN_FIELDS, Right
+from catalog.epoch import EPOCH_DDL
 from catalog.query import Level
 
 metadata = MetaData(
@@ -246,6 +250,8 @@ grants = Table(
     Column("patient_key", Exact),
     Column("study_key", Exact),
     Column("series_key", Exact),
+    # A denial on a patient that covers whoever the patient is linked with, too.
+    Column("linked", Boolean(create_constraint=False), nullable=False, server_default=text("false")),
     *(
         Column(
             f"may_{right.value}",
@@ -267,14 +273,91 @@ grants = Table(
     Index(None, "patient_key", "who_key"),
 )
 
+# Which patients are one person, as an operator said: the links in force; ended ones are in the trail alone.
+patient_link = Table(
+    "patient_link",
+    metadata,
+    _id(),
+    Column("first_key", Exact, nullable=False),  # the lesser of the two patient keys
+    Column("second_key", Exact, nullable=False, index=True),
+    Column("linked_ms", BigInteger, nullable=False),
+    Column("linked_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    UniqueConstraint("first_key", "second_key"),
+)
+
+# What follows from the links: everybody of one person bears the least patient key among them.
+linked_patient = Table(
+    "linked_patient",
+    metadata,
+    Column("patient_key", Exact, primary_key=True),
+    Column("person", Exact, nullable=False, index=True),
+)
+
+# One row: a number that is drawn anew whenever a grant or a contributor changes (catalog.holdings).
+grant_epoch = Table(
+    "grant_epoch",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+)
+
+_ddl: Callable[[str], DDL] = DDL  # SQLAlchemy has no types for it
+grant_epoch.add_is_dependent_on(grants)
+for _dialect, _statements in EPOCH_DDL.items():
+    for _statement in _statements:
+        event.listen(grant_epoch, "after_create", _ddl(_statement).execute_if(dialect=_dialect))
+
+# The trail of what happened: a chain a writer (catalog.audit.chain). A PHI store itself.
 audit = Table(
     "audit",
     metadata,
     _id(),
+    Column("writer", Exact, nullable=False),  # the gateway and role that vouch for the row
+    Column("number", BigInteger, nullable=False),  # in the writer's chain, from 1
     Column("at_ms", BigInteger, nullable=False, index=True),
-    Column("writer", Exact, nullable=False),  # the process that vouches for the row
     Column("event", Exact, nullable=False),
     Column("caller", Text, nullable=False),
-    Column("outcome", Exact, nullable=False),
-    Column("detail", Text, nullable=False),  # JSON; this table is a PHI store itself
+    Column("outcome", Integer, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("kept", Text, nullable=False),  # JSON: address, patients, detail
+    Column("digest", LargeBinary, nullable=False),
+    UniqueConstraint("writer", "number"),
+)
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("writer", Exact, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+)
+
+# Signed heads (catalog.audit.seal), as they also lie on the nodes.
+audit_seal = Table(
+    "audit_seal",
+    metadata,
+    Column("writer", Exact, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("document", Text, nullable=False),
+)
+
+# Local accounts: names are of staff, not of patients; the passcode is kept as its argon2id hash alone.
+account = Table(
+    "account",
+    metadata,
+    Column("name", Exact, primary_key=True),
+    Column("passcode_hash", Text, nullable=False),
+    Column("assertions", Text, nullable=False),  # canonical JSON of catalog.callers.Assertions
+    Column("may", Text, nullable=False),  # JSON list of rights: a ceiling
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("failed_s", BigInteger, nullable=False, server_default="0"),
+)
+
+spent_credential = Table(
+    "spent_credential",
+    metadata,
+    Column("issuer", Exact, primary_key=True),
+    Column("once", Exact, primary_key=True),
+    Column("until_ms", BigInteger, nullable=False, index=True),
 )

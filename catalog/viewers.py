@@ -1,9 +1,9 @@
 """Who looks: callers and their grants, reduced to what a statement needs to know of them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from sqlalchemy import (
@@ -12,6 +12,7 @@ from sqlalchemy import (
     Cast,
     CompoundSelect,
     Connection,
+    CursorResult,
     Text,
     bindparam,
     cast,
@@ -24,6 +25,8 @@ from sqlalchemy import (
 
 from catalog.callers import Assertions, Caller, Right
 from catalog.clearance import NOW, Access, Clearance, Viewer
+from catalog.holdings import Row, held
+from catalog.second_line import keep_to
 from catalog.sql import OneOf, Statements, json_list
 from catalog.tables import contributor, grants
 
@@ -36,24 +39,17 @@ Ids = frozenset[int]
 @dataclass(frozen=True, slots=True)
 class _Principal:
     clearance: Clearance
-    allowed: dict[Right, Ids]
-    denied: dict[Right, Ids]
-    patterns: str
+    allowed: Mapping[Right, Ids]
+    denied: Mapping[Right, Ids]
+    narrow: frozenset[str]
+    opens: bool  # a narrow grant allows something
+    parameters: Mapping[str, str]
 
     def may_hold(self, rights: frozenset[Right]) -> bool:
         """Whether any row can be there for which all of the rights hold."""
         if not rights <= self.clearance.may:
             return False
-        return self.clearance.narrow or bool(
-            frozenset.intersection(*(self.allowed[right] for right in rights))
-        )
-
-    def parameters(self) -> dict[str, str]:
-        named = {self.clearance.patterns: self.patterns}
-        for right in (Right.FIND, Right.RETRIEVE, Right.PHI):
-            named[self.clearance.allowed(right)] = json.dumps(sorted(self.allowed[right]))
-            named[self.clearance.denied(right)] = json.dumps(sorted(self.denied[right]))
-        return named
+        return self.opens or bool(frozenset.intersection(*(self.allowed[right] for right in rights)))
 
 
 def viewer(
@@ -70,29 +66,52 @@ def viewer(
         anything=all(each.may_hold(frozenset({right})) for each in principals),
         originals=all(each.may_hold(frozenset({right, Right.PHI})) for each in principals),
     )
+    asker = principals[0]
+    originals = access.originals
+    keep_to(
+        connection,
+        asker.allowed[Right.PHI] if originals else (),
+        asker.narrow if originals else (),
+        now_ms,
+    )
     bound: dict[str, object] = {NOW: now_ms}
     for each in principals:
-        bound |= each.parameters()
+        bound |= each.parameters
     return Viewer(access, bound)
 
 
 def _principal(connection: Connection, name: str, caller: Caller, now_ms: int) -> _Principal:
-    narrow: list[str] = []
+    patterns = _satisfied(caller.assertions)
+    look = partial(_look, connection, {"patterns": patterns, NOW: now_ms})
+    return _reduced(name, caller.may, held(connection, caller.assertions, patterns, now_ms, look))
+
+
+@lru_cache(maxsize=1024)
+def _reduced(name: str, may: frozenset[Right], rows: tuple[Row, ...]) -> _Principal:
+    """What rows of grants come to, for a principal with this ceiling."""
+    narrow: set[str] = set()
+    linked = opens = False
     allowed: dict[Right, set[int]] = {right: set() for right in Right}
     denied: dict[Right, set[int]] = {right: set() for right in Right}
-    held = _STATEMENTS.get(connection, "held", _held)
-    for row in held.run(connection, {"patterns": _satisfied(caller.assertions), NOW: now_ms}):
-        pattern, contributor_id, allow, *may = tuple(row)
+    for row in rows:
+        pattern, follows, contributor_id, allow, *given = row
         if pattern is not None:
-            narrow.append(pattern)
-        for right in (right for right, given in zip(Right, may, strict=True) if given):
+            narrow.add(pattern)
+            linked, opens = linked or bool(follows), opens or bool(allow)
+        for right in (right for right, named in zip(Right, given, strict=True) if named):
             (allowed if allow else denied)[right].add(contributor_id)
-    return _Principal(
-        Clearance(name, caller.may, bool(narrow)),
-        {right: frozenset(allowed[right] - denied[right]) for right in Right},
-        {right: frozenset(denied[right]) for right in Right},
-        json_list(narrow),
-    )
+    clearance = Clearance(name, may, bool(narrow), linked)
+    left = {right: frozenset(allowed[right] - denied[right]) for right in Right}
+    refused = {right: frozenset(denied[right]) for right in Right}
+    parameters = {clearance.patterns: json_list(sorted(narrow))}
+    for right in (Right.FIND, Right.RETRIEVE, Right.PHI):
+        parameters[clearance.allowed(right)] = json.dumps(sorted(left[right]))
+        parameters[clearance.denied(right)] = json.dumps(sorted(refused[right]))
+    return _Principal(clearance, left, refused, frozenset(narrow), opens, parameters)
+
+
+def _look(connection: Connection, bound: Mapping[str, Any]) -> CursorResult[Any]:
+    return _STATEMENTS.get(connection, "held", _held).run(connection, bound)
 
 
 @lru_cache(maxsize=1024)
@@ -103,8 +122,8 @@ def _satisfied(assertions: Assertions) -> str:
 def _held() -> CompoundSelect[Any]:
     """What a caller holds, in one round trip.
 
-    Rows with a pattern: one that narrow grants bear, of those the caller satisfies. Rows without: what a
-    wide grant in force says of a contributor.
+    Rows with a pattern: one that narrow grants bear, of those the caller satisfies, with whether they follow
+    links, and allow. Rows without: what a wide grant in force says of a contributor.
     """
     now: BindParameter[int] = bindparam(NOW)
     no_pattern: Cast[str] = cast(null(), Text)
@@ -118,13 +137,19 @@ def _held() -> CompoundSelect[Any]:
     )
     unnamed = or_(grants.c.facility.is_(None), grants.c.facility == contributor.c.facility)
     return union_all(
-        select(grants.c.who_key, cast(null(), BigInteger), false(), *(false() for _right in may))
+        select(
+            grants.c.who_key,
+            grants.c.linked,
+            cast(null(), BigInteger),
+            grants.c.allow,
+            *(false() for _right in may),
+        )
         .where(satisfied, grants.c.patient_key.is_not(None))
         .distinct(),
-        select(no_pattern, grants.c.contributor_id, grants.c.allow, *may).where(
+        select(no_pattern, false(), grants.c.contributor_id, grants.c.allow, *may).where(
             *wide, grants.c.contributor_id.is_not(None)
         ),
-        select(no_pattern, contributor.c.id, grants.c.allow, *may)
+        select(no_pattern, false(), contributor.c.id, grants.c.allow, *may)
         .select_from(grants)
         .join(contributor, unnamed)
         .where(*wide, grants.c.contributor_id.is_(None)),

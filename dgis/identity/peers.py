@@ -2,52 +2,72 @@
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from catalog.callers import Assertions, Caller, Right
+from catalog.credentials.values import Verified
 from dgis.configuration import AssertionSet, Destination, Peer
+from dgis.identity.addresses import IpAddress, parsed
+from dgis.identity.certificates import ends_ms, names_in
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """No entry of [[dicom.peers]] matches: the association is rejected."""
-
-    reason: str = "no peer entry matches the calling AE title and address"
-
-
-def identify_peer(
-    peers: Sequence[Peer], calling_ae_title: str, address: str, issuer: str
-) -> Caller | Unknown:
-    """Return the caller that the first matching peer entry stands for.
+def matching_peer(peers: Sequence[Peer], calling_ae_title: str, address: str) -> Peer | None:
+    """Return the first entry that title and address match.
 
     Args:
         peers: configured entries, in their order.
         calling_ae_title: as it came over the wire; compared case-sensitively (PS3.5 6.2), trimmed.
         address: the peer's IP address.
-        issuer: who vouches: this gateway.
     """
     title = calling_ae_title.strip(" ")
-    try:
-        host = ipaddress.ip_address(address)
-    except ValueError:
-        return Unknown()
-    if isinstance(host, ipaddress.IPv6Address) and host.ipv4_mapped:
-        host = host.ipv4_mapped
+    host = parsed(address)
+    if host is None:
+        return None
+    return next(
+        (peer for peer in peers if fnmatchcase(title, peer.ae_title) and _within(host, peer.addresses)), None
+    )
+
+
+def caller_of(entry: Peer, calling_ae_title: str, issuer: str) -> Caller:
+    """Return the caller that an entry alone stands for; `issuer` is who vouches: this gateway."""
+    return Caller(
+        name=calling_ae_title.strip(" "),
+        assertions=asserted(entry.assertions, issuer),
+        may=frozenset(map(Right, entry.may)),
+    )
+
+
+def certified_peer(
+    peers: Sequence[Peer], certificate: bytes, address: str, issuer: str
+) -> tuple[Peer, Verified] | None:
+    """Return the first entry that binds a name of the certificate, and what it proves at this address.
+
+    Its proof ends with the certificate. Entries that bind no name are for titles, which HTTP has not.
+    """
+    names = names_in(certificate)
+    host = parsed(address)
     for peer in peers:
-        if fnmatchcase(title, peer.ae_title) and _within(host, peer.addresses):
-            return Caller(
-                name=title, assertions=asserted(peer.assertions, issuer), may=frozenset(map(Right, peer.may))
-            )
-    return Unknown()
+        bound = [name for name in names if any(fnmatchcase(name, each) for each in peer.certificate_names)]
+        if bound and host is not None and _within(host, peer.addresses):
+            may = frozenset(map(Right, peer.may))
+            return peer, Verified(bound[0], asserted(peer.assertions, issuer), may, ends_ms(certificate))
+    return None
 
 
 def identify_destination(
     peers: Sequence[Peer], ae_title: str, destination: Destination, issuer: str
 ) -> Caller:
-    """Return who a C-MOVE destination is; one that matches no peer entry has no clearance at all."""
-    found = identify_peer(peers, ae_title, _literal(destination.host), issuer)
-    return found if isinstance(found, Caller) else Caller(name=ae_title)
+    """Return who a C-MOVE destination is; one that matches no peer entry has no clearance at all.
+
+    Where the entry asks its peer for a credential, being at the address proves nothing: no originals then.
+    """
+    entry = matching_peer(peers, ae_title, _literal(destination.host))
+    if entry is None:
+        return Caller(name=ae_title)
+    known = caller_of(entry, ae_title, issuer)
+    unproven = entry.requires or entry.certificate_names
+    return replace(known, may=known.may - {Right.PHI}) if unproven else known
 
 
 def asserted(said: AssertionSet, issuer: str) -> Assertions:
@@ -62,7 +82,7 @@ def asserted(said: AssertionSet, issuer: str) -> Assertions:
     )
 
 
-def _within(host: ipaddress.IPv4Address | ipaddress.IPv6Address, networks: Sequence[str]) -> bool:
+def _within(host: IpAddress, networks: Sequence[str]) -> bool:
     return any(host in ipaddress.ip_network(network, strict=False) for network in networks)
 
 

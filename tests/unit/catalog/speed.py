@@ -70,16 +70,17 @@ def studies(count):
                 instance_key=f"2.25.{n}.3",
                 sha256=n.to_bytes(32, "big"),
             ),
-            _variant(hidden, n, f"PK{n}", day, "2.25"),
+            _variant(hidden, n, f"PK{n}", f"19{day[2:]}", "2.25"),
         )
 
 
 def _variant(base, n, name, day, root):
     patient = f"P{n}" if root == "1.2.3" else name
+    accession = {"accession_number": f"A{n}" if root == "1.2.3" else ""}
     folded = dict(zip((f"patient_name_{group}" for group in NAME_GROUPS), groups(name), strict=True))
     return Attributes(
         base.patient | {"patient_id": patient, "patient_name": name} | folded,
-        base.study | {"study_instance_uid": f"{root}.{n}.1", "study_date": day, "accession_number": f"A{n}"},
+        base.study | {"study_instance_uid": f"{root}.{n}.1", "study_date": day} | accession,
         base.series | {"series_instance_uid": f"{root}.{n}.2"},
         base.image | {"sop_instance_uid": f"{root}.{n}.3"},
     )

@@ -1,4 +1,9 @@
+import pytest
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
+
 from catalog.tables import DEID, PHI, metadata
+from tests.unit.catalog import world as worlds
 from tests.unit.catalog.world import IMAGE, Image, alpha, pseudonym, researcher, rows
 
 
@@ -43,3 +48,18 @@ def test_a_withheld_instance_points_into_the_companion_and_has_no_other_form(wor
     assert rows(world.engine, PHI.instance)[1]["position"] == 1
     assert world.values(alpha, IMAGE, "SOPInstanceUID") == ["1.1", "1.2"]
     assert world.values(researcher, IMAGE, "SOPInstanceUID") == [pseudonym("1.1")]
+
+
+def test_two_originals_with_one_pseudonym_are_refused_by_the_index(world, monkeypatch):
+    """122 bits make it negligible; should it happen, nobody is shown one image for the other."""
+    monkeypatch.setattr(worlds, "pseudonym", lambda uid: pseudonym("1.1") if uid == "1.2" else pseudonym(uid))
+    first, second = Image("1.1"), Image("1.2", patient="P2", study="1.9", series="1.9.1")
+    world.store_and_publish(first, record="rec-a")
+    (form,) = rows(world.engine, DEID.instance)
+    world.store_and_publish(second, record="rec-b")
+    assert rows(world.engine, DEID.instance) == [form]
+    assert world.values(researcher, IMAGE, "SOPInstanceUID") == [pseudonym("1.1")]
+    assert {row["record_key"] for row in rows(world.engine, PHI.instance)} == {"rec-a", "rec-b"}
+    again = {**form, "id": form["id"] + 1, "record_key": "rec-b"}
+    with world.engine.begin() as connection, pytest.raises(IntegrityError):
+        connection.execute(insert(DEID.instance), [again])

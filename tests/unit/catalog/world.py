@@ -46,7 +46,8 @@ def open_engine(url):
 
         @event.listens_for(engine, "begin")
         def _begin(connection):
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            deferred = connection.get_execution_options().get("deferred", False)
+            connection.exec_driver_sql("BEGIN" if deferred else "BEGIN IMMEDIATE")
 
     metadata.create_all(engine)
     return engine

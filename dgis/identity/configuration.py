@@ -1,0 +1,70 @@
+"""Whose statements about callers this gateway believes: `[identity]` and `[[identity.issuers]]`."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+RightName = Literal["find", "retrieve", "phi", "store", "share", "administer"]
+CredentialKind = Literal["certificate", "passcode", "kerberos", "saml", "jwt"]
+
+_DEFAULT_NAMES = {
+    "oidc": {"user": "sub", "department": "department", "institution": "institution", "role": "roles"},
+    "saml": {
+        # IHE ITI TF-2 3.40.4.1.2 (XUA); purpose and organization as XSPA names them.
+        "user": "NameID",
+        "institution": "urn:oasis:names:tc:xspa:1.0:subject:organization",
+        "department": "urn:oasis:names:tc:xspa:1.0:subject:department",
+        "role": "urn:oasis:names:tc:xacml:2.0:subject:role",
+        "purpose": "urn:oasis:names:tc:xspa:1.0:subject:purposeofuse",
+    },
+}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class IssuerEntry(_Section):
+    """An identity provider: `oidc` signs tokens with keys found by discovery or given, `saml` assertions."""
+
+    kind: Literal["oidc", "saml"]
+    uri: Annotated[str, Field(min_length=1)]
+    audiences: tuple[str, ...] = ()  # absent: identity.audience
+    algorithms: tuple[str, ...] = ("RS256",)
+    jwks_file: Path | None = None
+    jwks_url: str | None = None  # absent, as jwks_file: what the issuer's discovery document names
+    ca_file: Path | None = None  # whom its HTTPS is verified by; absent: the system's
+    certificate_files: tuple[Path, ...] = ()
+    names: dict[str, str] = {}  # assertion -> claim or attribute; what is not named is as usual for the kind
+    institutions: tuple[str, ...] | None = None  # those it may vouch for; absent: any
+    may: frozenset[RightName] = frozenset({"find", "retrieve", "phi", "store", "share"})
+
+    @model_validator(mode="after")
+    def _has_keys(self) -> Self:
+        if self.kind == "saml" and not self.certificate_files:
+            raise ValueError(f"issuer {self.uri}: certificate_files pins the certificates it signs with")
+        if self.jwks_file is not None and self.jwks_url is not None:
+            raise ValueError(f"issuer {self.uri}: jwks_file and jwks_url exclude each other")
+        return self
+
+    @property
+    def all_names(self) -> dict[str, str]:
+        """Which claim or attribute states which assertion."""
+        return {**_DEFAULT_NAMES[self.kind], **self.names}
+
+
+class IdentitySection(_Section):
+    """Who vouches for callers, beside AE titles and addresses."""
+
+    audience: str = "urn:dgis"  # whom tokens and assertions must be meant for
+    grid: str = "urn:dgis:grid"  # the issuer of this grid's own short-lived credentials
+    passcodes_without_tls: bool = False
+    issuers: tuple[IssuerEntry, ...] = ()
+
+    @model_validator(mode="after")
+    def _each_issuer_once(self) -> Self:
+        uris = [(entry.kind, entry.uri) for entry in self.issuers]
+        if len(set(uris)) != len(uris):
+            raise ValueError("two issuers have the same uri")
+        return self

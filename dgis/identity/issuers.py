@@ -1,0 +1,56 @@
+"""From `[[identity.issuers]]` to what the catalog verifies credentials with."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from catalog.callers import Right
+from catalog.credentials.authority import grid_issuer
+from catalog.credentials.issuers import AssertionIssuer, Issuer, KeySource, TokenIssuer
+from dgis.identity.configuration import IdentitySection, IssuerEntry
+from dgis.identity.keys import FileKeys, JwksKeys, over_http
+
+
+class IssuerError(Exception):
+    """An issuer cannot be used; the message names the setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issuers:
+    """Every trusted issuer by its URI, apart by what it signs."""
+
+    tokens: dict[str, TokenIssuer] = field(default_factory=dict)
+    assertions: dict[str, AssertionIssuer] = field(default_factory=dict)
+
+
+def trusted(section: IdentitySection, grid_jwks: Path | None = None) -> Issuers:
+    """Return the issuers that the configuration names, and the grid itself; no key is fetched yet.
+
+    Raises:
+        IssuerError: an algorithm that cannot be, a certificate that cannot be read.
+    """
+    found = Issuers()
+    if grid_jwks is not None:
+        found.tokens[section.grid] = grid_issuer(section.grid, section.audience, FileKeys(grid_jwks))
+    for entry in section.issuers:
+        issuer = Issuer(
+            uri=entry.uri,
+            audiences=frozenset(entry.audiences or (section.audience,)),
+            names=entry.all_names,
+            institutions=None if entry.institutions is None else frozenset(entry.institutions),
+            may=frozenset(map(Right, entry.may)),
+        )
+        try:
+            if entry.kind == "oidc":
+                found.tokens[entry.uri] = TokenIssuer(issuer, _keys(entry), frozenset(entry.algorithms))
+            else:
+                certificates = tuple(path.read_text("ascii") for path in entry.certificate_files)
+                found.assertions[entry.uri] = AssertionIssuer(issuer, certificates)
+        except (OSError, ValueError) as error:
+            raise IssuerError(f"identity.issuers, {entry.uri}: {error}") from None
+    return found
+
+
+def _keys(entry: IssuerEntry) -> KeySource:
+    if entry.jwks_file is not None:
+        return FileKeys(entry.jwks_file)
+    return JwksKeys(over_http(entry.uri, entry.jwks_url, entry.ca_file))
