@@ -8,6 +8,7 @@ from sqlalchemy import select, text
 
 from catalog.contributors import contributor_digest
 from catalog.ingest import Conflict, Duplicate, New, ingest
+from catalog.links import Link, link, linked_with
 from catalog.publish import Part, PublishedInstance, publish
 from catalog.tables import DEID, PHI, conflict, contributor
 from tests.unit.catalog.test_plans import INDEXED, KEYS, statements
@@ -93,6 +94,16 @@ def test_gateways_adding_to_one_study_count_every_image(world):
     at_once(store)
     assert sorted(row["instance_count"] for row in rows(world.engine, PHI.study)) == [80, 80]
     assert sorted(row["instance_count"] for row in rows(world.engine, PHI.series)) == [40] * 4
+
+
+def test_links_made_at_once_make_one_person(world):
+    def join(number):
+        with world.engine.begin() as connection:
+            return link(connection, Link(f"k{number}", f"k{number + 1}", NOW, "", ""))
+
+    assert at_once(join) == [True] * GATEWAYS
+    with world.engine.connect() as connection:
+        assert linked_with(connection, "k0") == {f"k{number + 1}" for number in range(GATEWAYS)}
 
 
 def test_two_publishers_of_one_part_publish_it_once(world):

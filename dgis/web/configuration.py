@@ -1,0 +1,40 @@
+"""The web door: `[web]`."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from dgis.identity.addresses import is_loopback
+
+
+class Web(BaseModel):
+    """Where HTTP is spoken, and how."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8042  # HTTPS where there is a certificate
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None  # whose certificates clients bear; absent: none is asked for
+    tls_client_certificate: Literal["required", "optional"] = "optional"
+    tls_crl: Path | None = None
+    url: str | None = None  # as clients call it; SAML responses must be meant for it then
+    allow_plain_http: bool = False  # beyond loopback, where something before it speaks TLS
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+        if self.tls_crl is not None and self.tls_client_ca is None:
+            raise ValueError("tls_crl needs tls_client_ca")
+        plain = self.tls_certificate is None and not self.allow_plain_http
+        if plain and not (self.host == "localhost" or is_loopback(self.host)):
+            raise ValueError(
+                f"host {self.host}: tokens would cross the network in clear; give tls_certificate and "
+                "tls_key, or write allow_plain_http = true where a proxy before it speaks TLS"
+            )
+        return self

@@ -1,0 +1,121 @@
+"""Wiring only: what the web door is made of, and in which order it starts and stops."""
+
+import ssl
+from collections.abc import Callable
+
+import sqlalchemy as sa
+import structlog
+
+from catalog.audit.values import Event, Happening, Outcome
+from dgis import supervisor
+from dgis.configuration import Configuration
+from dgis.identity.authenticate import Authenticator
+from dgis.identity.tls import Clients, TlsError, server_context
+from dgis.keyholder.client import KeyholderClient
+from dgis.parts import StartError, keyholder_socket, now_ms
+from dgis.roles import started_database, trust, until_stopped
+from dgis.trail.recorder import Recorder
+from dgis.trail.starting import stopped
+from dgis.web import callers, credentials, health
+from dgis.web.application import application
+from dgis.web.explaining import Explaining
+from dgis.web.explaining import routes as routes_of_explaining
+from dgis.web.limits import Limits
+from dgis.web.logins import Logins
+from dgis.web.server import WebServer
+from dgis.worker import Chore, Worker
+
+_log = structlog.get_logger(__name__)
+
+_WEB = "web"
+_RECORD_SECONDS = 1.0
+
+
+def run_web(configuration: Configuration, ready: int | None) -> None:
+    """Run the web door until SIGTERM: it answers over HTTP, and holds no key but that of its certificate.
+
+    Raises:
+        StartError: the port, the home, the database or the certificate cannot be had.
+    """
+    engine = started_database(configuration, _WEB)
+    writer = f"{configuration.gateway.name}/{_WEB}"
+    recorder = Recorder(engine, writer, now_ms)
+    trusted = trust(configuration)
+    logins = Logins(Authenticator(trusted, engine, now_ms), recorder)
+    rehearsal = Authenticator(trusted, engine, now_ms, rehearsal=True)
+    explaining = Explaining(configuration, engine, rehearsal, writer, now_ms)
+    keyholder = KeyholderClient(keyholder_socket(configuration))
+    readiness = health.Readiness({"database": _answers(engine), "worker": keyholder.answers})
+    limits = Limits()
+
+    def refused(address: str, reason: str) -> None:
+        detail = {"door": "http", "reason": reason}
+        recorder.add(Happening(Event.REFUSAL, "", Outcome.MINOR_FAILURE, address, detail=dict(detail)))
+
+    issuing = credentials.Issuing(keyholder, logins, now_ms, configuration.web.url)
+    routers = [
+        health.routes(readiness),
+        callers.routes(logins),
+        credentials.routes(issuing),
+        routes_of_explaining(explaining, logins),
+    ]
+    server = WebServer(
+        application(routers, limits, refused), limits, lambda address: refused(address, "garbled")
+    )
+    addresses = {"web": _listen(server, configuration)}
+    notes = Worker([Chore("trail", _RECORD_SECONDS, _written(recorder))])
+    notes.start()
+    supervisor.say_ready(ready, addresses, configuration.gateway.home / "run", _WEB)
+    _log.info("web_open", **addresses)
+    until_stopped(supervised=ready is not None)
+    server.stop()
+    notes.stop()
+    recorder.write()
+    stopped(engine, configuration, _WEB, now_ms())
+    engine.dispose()
+
+
+def _answers(engine: sa.Engine) -> Callable[[], bool]:
+    def answers() -> bool:
+        try:
+            with engine.execution_options(read_only=True).connect() as connection:
+                connection.execute(sa.select(1))
+        except sa.exc.SQLAlchemyError:
+            return False
+        return True
+
+    return answers
+
+
+def _written(recorder: Recorder) -> Callable[[], bool]:
+    def write() -> bool:
+        recorder.write()
+        return False
+
+    return write
+
+
+def _listen(server: WebServer, configuration: Configuration) -> str:
+    web = configuration.web
+    try:
+        number = server.listen(web.host, web.port, _tls(configuration))
+    except OSError as error:
+        raise StartError(
+            f"cannot listen on {web.host}:{web.port}: {error.strerror}; "
+            "is another gateway running? (web.port)"
+        ) from None
+    scheme = "http" if web.tls_certificate is None else "https"
+    host = f"[{web.host}]" if ":" in web.host else web.host
+    return f"{scheme}://{host}:{number}"
+
+
+def _tls(configuration: Configuration) -> ssl.SSLContext | None:
+    web = configuration.web
+    if web.tls_certificate is None or web.tls_key is None:
+        return None
+    must = web.tls_client_certificate == "required"
+    clients = None if web.tls_client_ca is None else Clients(web.tls_client_ca, web.tls_crl, must)
+    try:
+        return server_context(web.tls_certificate, web.tls_key, clients)
+    except TlsError as error:
+        raise StartError(f"web: {error}") from None
