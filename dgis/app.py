@@ -1,41 +1,56 @@
 """Wiring only: which parts a role is made of, in which order they start and stop."""
 
 import os
-import signal
-import threading
-from pathlib import Path
+import ssl
 
 import sqlalchemy as sa
 import structlog
 
+from catalog import extract
+from catalog.audit import trail
+from catalog.audit.values import Event, Happening
 from catalog.contributors import PublisherGrant
-from deid.pseudonyms import Pseudonyms
+from catalog.release import Releases
+from deid.keys.store import KeyStore
+from deid.pseudonyms import Pseudonyms, SiteSecrets
 from dgis import fleet, supervisor
 from dgis.accounting import Accounts
 from dgis.cache.index import CacheIndex
 from dgis.cache.indexer import Indexer
-from dgis.chores import Secrets, noting, publishing, tending
+from dgis.chores import Secrets, auditing, erasing, noting, publishing, retiring, tending
 from dgis.configuration import Configuration
 from dgis.dimse.limits import Limits
 from dgis.dimse.server import DicomServer
 from dgis.door import Behind, Door
-from dgis.grants import apply_standing_grants
+from dgis.erasure.eraser import Means
+from dgis.identity.authenticate import Authenticator
+from dgis.identity.login import Counter
+from dgis.identity.tls import Clients, TlsError, server_context
 from dgis.ingest import ingester
 from dgis.keyholder.client import KeyholderClient
 from dgis.keyholder.pseudonyms import pseudonymiser
+from dgis.keyholder.registry import Registry
 from dgis.keyholder.restore import Restorer
 from dgis.keyholder.server import KeyholderServer
+from dgis.memory import give_back_what_is_freed
 from dgis.parts import (
     StartError,
     cache_owner,
+    first_start_makes_keys,
     keyholder_socket,
     now_ms,
-    open_database,
+    open_audit_key,
+    open_authority,
     open_keys,
     open_receive_log,
+    scratch,
 )
+from dgis.repository.opening import open_sender
 from dgis.retriever.records import Shelf
 from dgis.retriever.retriever import Retriever
+from dgis.roles import started_database, trust, until_stopped
+from dgis.trail.recorder import Recorder
+from dgis.trail.starting import stopped
 from dgis.transcode.transcoder import GatewayTranscoder
 from dgis.worker import Worker
 from replica.context import Replicas
@@ -43,7 +58,8 @@ from replica.source import Reporter
 
 _log = structlog.get_logger(__name__)
 
-_LOOK_SECONDS = 1.0
+_DOOR, _WORKER = "dicom", "worker"
+_LAST_SECONDS = 1.5  # to tell the repository of the stop; what does not go waits for the next start
 _DRAIN_SECONDS = 7.0  # of the supervisor's ten: what is running may end, then the rest is cut
 
 
@@ -53,8 +69,9 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
     Raises:
         StartError: the port, the home or the database cannot be had.
     """
+    give_back_what_is_freed()
     home, name = configuration.gateway.home, configuration.gateway.name
-    engine = _database(configuration)
+    engine = started_database(configuration, _DOOR)
     reading = engine.execution_options(read_only=True)
     log = open_receive_log(configuration)
     keyholder = KeyholderClient(keyholder_socket(configuration))
@@ -65,20 +82,35 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
     shelf = Shelf(reading, fleet.open_fleet(configuration), Reporter(engine, now_ms))
     index = CacheIndex(log.files, name)
     retriever = Retriever(reading, index, shelf, keyholder, now_ms)
-    behind = Behind(reading, log, retriever, GatewayTranscoder(folder=_scratch(home)), accounts, now_ms)
+    transcoder = GatewayTranscoder(folder=scratch(configuration))
+    authenticator = Authenticator(trust(configuration), engine, now_ms)
+    writer = f"{name}/{_DOOR}"
+    recorder = Recorder(engine, writer, now_ms)
+    behind = Behind(
+        Releases(engine, writer, now_ms),
+        recorder,
+        log,
+        retriever,
+        transcoder,
+        accounts,
+        authenticator,
+        now_ms,
+    )
     server = DicomServer(Door(configuration, behind), _limits(configuration))
-    address = _listen(server, configuration)
-    notes = Worker(noting(engine, accounts, index))
+    addresses = _listen(server, configuration)
+    notes = Worker([*noting(engine, accounts, recorder, index), *retiring(engine, log, name)])
     indexer.start()
     notes.start()
-    supervisor.say_ready(ready, {"dicom": address}, home / "run", "dicom")
-    _log.info("door_open", address=address)
-    _until_stopped(supervised=ready is not None)
+    supervisor.say_ready(ready, addresses, home / "run", _DOOR)
+    _log.info("door_open", **addresses)
+    until_stopped(supervised=ready is not None)
     server.stop(_DRAIN_SECONDS)
     log.close()
     indexer.stop()
     notes.stop()
     accounts.write()
+    recorder.write()
+    stopped(engine, configuration, _DOOR, now_ms())
     engine.dispose()
 
 
@@ -88,48 +120,60 @@ def run_worker(configuration: Configuration, ready: int | None) -> None:
     Raises:
         StartError: keys, nodes, home or database cannot be had.
     """
-    engine = _database(configuration)
-    secrets, keys = open_keys(configuration)
+    engine = started_database(configuration, _WORKER)
+    secrets, keys = _keys(configuration, engine)
+    authority = open_authority(configuration)  # writes its public key down, for the doors
+    writer = f"{configuration.gateway.name}/{_WORKER}"
+    verifier = Authenticator(trust(configuration), engine, now_ms)
+    registry = Registry(Counter(verifier, authority, engine, writer, now_ms))
     fleet.prepare_new_nodes(configuration)
     own_fleet = fleet.open_fleet(configuration)
     replicas = Replicas(engine, own_fleet, fleet.rules(configuration))
     reading = engine.execution_options(read_only=True)
     shelf = Shelf(reading, own_fleet, Reporter(engine, now_ms))
     threads = configuration.publish.workers or os.cpu_count() or 1
-    server = KeyholderServer(
-        keyholder_socket(configuration),
-        Restorer(shelf, keys, threads),
-        pseudonymiser(Pseudonyms(secrets, configuration.gateway.facility)),
-    )
+    restorer = Restorer(shelf, keys, threads)
+    pseudonyms = Pseudonyms(secrets, configuration.gateway.facility)
+    names = pseudonymiser(pseudonyms)
+    server = KeyholderServer(keyholder_socket(configuration), restorer, names, registry)
     log = open_receive_log(configuration)
+
+    def forget() -> None:
+        for each in (restorer, pseudonyms, extract):
+            each.forget()
+
+    audit_key = open_audit_key(configuration)
+    sender = open_sender(configuration, engine, audit_key.public_key())
+    erase = Means(engine, keys, names, log.files, configuration.gateway.name, now_ms, forget)
     worker = Worker(
         [
-            *publishing(configuration, log.files, Secrets(secrets, keys), replicas, threads),
+            *publishing(configuration, log.files, Secrets(secrets, keys, restorer), replicas, threads),
             *tending(configuration, log, replicas),
+            *erasing(erase),
+            *auditing(engine, own_fleet, audit_key, sender),
         ]
     )
     server.start()
     worker.start()
-    supervisor.say_ready(ready, {}, configuration.gateway.home / "run", "worker")
+    supervisor.say_ready(ready, {}, configuration.gateway.home / "run", _WORKER)
     _log.info("worker_runs", threads=threads)
-    _until_stopped(supervised=ready is not None)
+    until_stopped(supervised=ready is not None)
     worker.stop()
     server.stop()
+    stopped(engine, configuration, _WORKER, now_ms())
+    if sender is not None:
+        sender.finish(_LAST_SECONDS)
     engine.dispose()
 
 
-def _database(configuration: Configuration) -> sa.Engine:
-    engine = open_database(configuration)
-    with engine.begin() as connection:
-        apply_standing_grants(connection, configuration, now_ms())
-    return engine
-
-
-def _scratch(home: Path) -> Path:
-    """Where decoded frames wait in nameless files; beside the cache, for they are of the same images."""
-    scratch = home / "scratch"
-    scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return scratch
+def _keys(configuration: Configuration, engine: sa.Engine) -> tuple[SiteSecrets, KeyStore]:
+    new = first_start_makes_keys(configuration)
+    opened = open_keys(configuration)
+    if new:
+        happening = Happening(Event.KEYS, "", detail={"what": "init", "by": "the first start"})
+        with engine.begin() as connection:
+            trail.append(connection, f"{configuration.gateway.name}/{_WORKER}", [happening], now_ms())
+    return opened
 
 
 def _limits(configuration: Configuration) -> Limits:
@@ -142,23 +186,27 @@ def _limits(configuration: Configuration) -> Limits:
     )
 
 
-def _listen(server: DicomServer, configuration: Configuration) -> str:
-    host, port = configuration.dicom.host, configuration.dicom.port
+def _listen(server: DicomServer, configuration: Configuration) -> dict[str, str]:
+    """Open the plain port and, where it is configured, that for TLS; return where they are."""
+    dicom = configuration.dicom
+    addresses = {"dicom": _listen_on(server, dicom.host, dicom.port, "port", None)}
+    if dicom.tls_port is not None:
+        assert dicom.tls_certificate is not None, "the configuration asks for it"
+        assert dicom.tls_key is not None, "likewise"
+        must = dicom.tls_client_certificate == "required"
+        clients = None if dicom.tls_client_ca is None else Clients(dicom.tls_client_ca, dicom.tls_crl, must)
+        try:
+            tls = server_context(dicom.tls_certificate, dicom.tls_key, clients)
+        except TlsError as error:
+            raise StartError(f"dicom: {error}") from None
+        addresses["dicom_tls"] = _listen_on(server, dicom.host, dicom.tls_port, "tls_port", tls)
+    return addresses
+
+
+def _listen_on(server: DicomServer, host: str, port: int, setting: str, tls: ssl.SSLContext | None) -> str:
     try:
-        return f"{host}:{server.listen(host, port)}"
+        return f"{host}:{server.listen(host, port, tls)}"
     except OSError as error:
         raise StartError(
-            f"cannot listen on {host}:{port}: {error.strerror}; is another gateway running? (dicom.port)"
+            f"cannot listen on {host}:{port}: {error.strerror}; is another gateway running? (dicom.{setting})"
         ) from None
-
-
-def _until_stopped(*, supervised: bool) -> None:
-    stopped = threading.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda *_: stopped.set())
-    supervisor_pid = os.getppid()
-    while not stopped.wait(_LOOK_SECONDS):
-        # Whoever starts the gateway again must find the port free, and nobody would restart this process.
-        if supervised and os.getppid() != supervisor_pid:
-            _log.error("supervisor_gone")
-            return

@@ -7,23 +7,38 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from catalog import extract
+from catalog.credentials.spent import forget_expired
 from deid.engine import Deidentifier
 from deid.keys.store import KeyStore
 from deid.pseudonyms import SiteSecrets
+from deid.science.check import ScienceCheck
 from dgis.accounting import Accounts
 from dgis.cache.eviction import Evictor
 from dgis.cache.files import SegmentFiles
 from dgis.cache.index import CacheIndex
 from dgis.cache.log import ReceiveLog
+from dgis.cache.sql import reading
 from dgis.configuration import Configuration
-from dgis.parts import deid_profile, now_ms, pixel_rules
+from dgis.decoding import SpooledDecoder
+from dgis.erasure import intents, tombstones
+from dgis.erasure.eraser import Eraser, Means
+from dgis.keyholder.server import Restore
+from dgis.parts import deid_profile, now_ms, pixel_rules, scratch
 from dgis.publisher.pack import Packer
-from dgis.publisher.publisher import Means, Pace, Publisher
+from dgis.publisher.publisher import Means as PublishMeans
+from dgis.publisher.publisher import Pace, Publisher
 from dgis.publisher.values import Owner
+from dgis.repository.sender import Sender
+from dgis.trail.recorder import Recorder
+from dgis.trail.sealing import TrailSealer
+from dgis.transcode.transcoder import GatewayTranscoder
 from dgis.worker import Chore
 from replica import check, clean, fill, review
 from replica.context import Replicas
+from replica.fleet import Fleet
 from storage_nodes.record.manifest import JSON
 
 _log = structlog.get_logger(__name__)
@@ -37,6 +52,10 @@ _CHECK_SECONDS = 5.0
 _CLEAN_SECONDS = 60.0
 _REVIEW_SECONDS = 300.0
 _LEFTOVERS_SECONDS = 3600.0
+_ERASE_SECONDS = 1.0
+_COMPARE_MS = 6 * 3_600_000  # between passes over all keys: copies that are missing are made good as well
+_SEAL_SECONDS = 30.0
+_FORGET_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +64,7 @@ class Secrets:
 
     site: SiteSecrets
     keys: KeyStore
+    restore: Restore
 
 
 def publishing(
@@ -55,24 +75,59 @@ def publishing(
     profile, rules = deid_profile(configuration), pixel_rules(configuration)
     pace = Pace(configuration.publish.part_bytes, configuration.publish.lease_seconds * 1000)
     index = CacheIndex(files, gateway.name)
+    folder = scratch(configuration)
+    decode = SpooledDecoder(GatewayTranscoder(folder=folder), folder)
     about: dict[str, JSON] = {
         "profile": configuration.deid.profile,
         "options": [*sorted(configuration.deid.options)],
         "edition": profile.edition,
     }
 
-    def publisher() -> Publisher:
-        packer = Packer(Deidentifier(profile, secrets.site, gateway.facility, rules), about)
+    def deidentifier() -> Deidentifier:
+        return Deidentifier(profile, secrets.site, gateway.facility, rules, decode)
+
+    def publisher(own: Deidentifier, science: ScienceCheck) -> Publisher:
+        packer = Packer(own, science, about)
         owner = Owner(gateway.name, f"{gateway.name}/{os.getpid()}/{uuid.uuid4().hex[:8]}")
-        means = Means(replicas.engine, index, packer, secrets.keys, replicas, now_ms)
+        engine = replicas.engine
+        means = PublishMeans(engine, index, packer, secrets.keys, replicas, now_ms, secrets.restore, folder)
         return Publisher(means, owner, pace)
 
-    planner = publisher()
+    def publish() -> Callable[[], bool]:
+        own, science = deidentifier(), ScienceCheck(profile)
+        run_once = publisher(own, science).run_once
+
+        def run_and_forget() -> bool:
+            more = run_once()
+            if not more:
+                own.forget()  # nobody's values stay in memory longer than there is work
+                science.forget()
+            return more
+
+        return run_and_forget
+
+    planner = publisher(deidentifier(), ScienceCheck(profile))
     seconds = configuration.publish.interval_seconds
     return [
         Chore("plan", seconds, lambda: planner.plan() > 0),
-        *(Chore(f"publish-{number}", seconds, publisher().run_once) for number in range(threads)),
+        *(Chore(f"publish-{number}", seconds, publish()) for number in range(threads)),
     ]
+
+
+def erasing(means: Means) -> list[Chore]:
+    """Return the chores that do this gateway's share of erasures, and hold the database to the key store."""
+    eraser = Eraser(means)
+    due_ms = 0
+
+    def erase() -> bool:
+        nonlocal due_ms
+        done = eraser.run_once().done
+        if means.clock_ms() >= due_ms:  # at once after the start: the database may be from a backup
+            done += tombstones.compare(means.engine, means.keys, means.clock_ms()).adopted
+            due_ms = means.clock_ms() + _COMPARE_MS
+        return done > 0
+
+    return [Chore("erase", _ERASE_SECONDS, erase)]
 
 
 def tending(configuration: Configuration, log: ReceiveLog, replicas: Replicas) -> list[Chore]:
@@ -89,8 +144,8 @@ def tending(configuration: Configuration, log: ReceiveLog, replicas: Replicas) -
     ]
 
 
-def noting(engine: sa.Engine, accounts: Accounts, index: CacheIndex) -> list[Chore]:
-    """Return the chores of a door: writing down what it counted, and which series were read."""
+def noting(engine: sa.Engine, accounts: Accounts, recorder: Recorder, index: CacheIndex) -> list[Chore]:
+    """Return the chores of a door that write down what it counted, recorded, and which series were read."""
 
     def write_used() -> None:
         with engine.begin() as connection:
@@ -98,7 +153,37 @@ def noting(engine: sa.Engine, accounts: Accounts, index: CacheIndex) -> list[Cho
 
     return [
         Chore("accounts", _ACCOUNTS_SECONDS, _once(accounts.write)),
+        Chore("trail", _ACCOUNTS_SECONDS, _once(recorder.write)),
         Chore("used", _USED_SECONDS, _once(write_used)),
+    ]
+
+
+def retiring(engine: sa.Engine, log: ReceiveLog, gateway_id: str) -> list[Chore]:
+    """Return the chore of a door that ends its segments for an erasure: old ones may be beneath them."""
+
+    def retire() -> None:
+        with reading(engine) as connection:
+            until_ms = intents.retire_until_ms(connection, gateway_id)
+        if until_ms is not None:
+            log.retire(until_ms)
+            extract.forget()
+
+    return [Chore("retire", _ERASE_SECONDS, _once(retire))]
+
+
+def auditing(engine: sa.Engine, fleet: Fleet, key: Ed25519PrivateKey, sender: Sender | None) -> list[Chore]:
+    """Return the chores that keep the trail beyond doubt, send it, and forget credentials that expired."""
+    sealer = TrailSealer(engine, fleet, key, now_ms)
+
+    def forget() -> None:
+        with engine.begin() as connection:
+            forget_expired(connection, now_ms())
+
+    sending = [] if sender is None else [Chore("send-trail", _ACCOUNTS_SECONDS, sender.run_once)]
+    return [
+        *sending,
+        Chore("seal-trail", _SEAL_SECONDS, _once(sealer.run_once)),
+        Chore("spent-credentials", _FORGET_SECONDS, _once(forget)),
     ]
 
 

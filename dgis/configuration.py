@@ -15,12 +15,13 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from dgis.identity.configuration import CredentialKind, IdentitySection, RightName
+from dgis.repository.configuration import AuditSection
+from dgis.web.configuration import Web
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 PositiveInt = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(ge=0)]
-RightName = Literal["find", "retrieve", "phi", "store", "share", "administer"]
-
-
 AE_TITLE_CHARACTERS = 16
 
 
@@ -71,6 +72,10 @@ class Peer(Section):
     assertions: AssertionSet = AssertionSet()
     may: frozenset[RightName] = frozenset()
     allow_phi_by_address: bool = False
+    certificate_names: tuple[
+        str, ...
+    ] = ()  # patterns (`DNS:ws1.*`); the title is bound to such a certificate
+    requires: frozenset[CredentialKind] = frozenset()  # any of these must be presented
 
 
 class Destination(Section):
@@ -96,6 +101,12 @@ class Dicom(Section):
             may=frozenset({"find", "retrieve"}),
         ),
     )
+    tls_port: Port | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None  # whose certificates clients bear; absent: none is asked for
+    tls_client_certificate: Literal["required", "optional"] = "required"
+    tls_crl: Path | None = None
     destinations: dict[str, Destination] = {
         "HOSPITAL_WS": Destination(host="127.0.0.1", port=11113),
         "RESEARCH_WS": Destination(host="127.0.0.1", port=11114),
@@ -110,17 +121,27 @@ class Dicom(Section):
         for peer in self.peers:
             networks = [ipaddress.ip_network(text, strict=False) for text in peer.addresses]
             local = all(network.is_loopback for network in networks)
-            if "phi" in peer.may and not local and not peer.allow_phi_by_address:
+            proven = bool(peer.requires or peer.certificate_names)
+            if "phi" in peer.may and not local and not proven and not peer.allow_phi_by_address:
                 raise ValueError(
                     f"peer {peer.ae_title}: an AE title and an address alone release identifying data "
-                    "only on loopback; write allow_phi_by_address = true to accept that, or use TLS"
+                    "only on loopback; ask for a credential (requires, certificate_names), or write "
+                    "allow_phi_by_address = true to accept that"
                 )
         return self
 
-
-class Web(Section):
-    host: str = "127.0.0.1"
-    port: Port = 8042
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if self.tls_port is not None and (self.tls_certificate is None or self.tls_key is None):
+            raise ValueError("tls_port needs tls_certificate and tls_key")
+        asked = [
+            peer.ae_title for peer in self.peers if peer.certificate_names or peer.requires == {"certificate"}
+        ]
+        if asked and (self.tls_port is None or self.tls_client_ca is None):
+            raise ValueError(
+                f"peer {asked[0]} must bear a certificate: that needs tls_port and tls_client_ca"
+            )
+        return self
 
 
 class CatalogDatabase(Section):
@@ -197,6 +218,13 @@ class Keys(Section):
     site_secret_file: Path | None = None
     key_encryption_key_file: Path | None = None
     stores: tuple[Path, ...] = ()
+    audit_key_file: Path | None = None  # signs the heads of the audit trail
+    grid_key_file: Path | None = None  # signs the grid's own credentials
+    grid_jwks_file: Path | None = None  # what doors verify them with
+
+
+class Backup(Section):
+    keep_days: Annotated[int, Field(ge=0)] | None = None  # how long backups of the database are kept
 
 
 class Cli(Section):
@@ -230,6 +258,7 @@ class Configuration(BaseSettings):
 
     gateway: Gateway = Gateway()
     dicom: Dicom = Dicom()
+    identity: IdentitySection = IdentitySection()
     web: Web = Web()
     catalog: CatalogDatabase = CatalogDatabase()
     publish: Publish = Publish()
@@ -237,6 +266,8 @@ class Configuration(BaseSettings):
     nodes: tuple[NodeEntry, ...] = ()
     cache: Cache = Cache()
     keys: Keys = Keys()
+    audit: AuditSection = AuditSection()
+    backup: Backup = Backup()
     cli: Cli = Cli()
     deid: DeidProfile = DeidProfile()
     grants: tuple[GrantEntry, ...] = (GrantEntry(may=frozenset({"find", "retrieve"})),)

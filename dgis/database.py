@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -19,6 +20,7 @@ _PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
     "foreign_keys=ON",
+    "secure_delete=ON",  # a deleted row is zeros at once; dgis.erasure.database cleans what this misses
     f"busy_timeout={_BUSY_MS}",
     "cache_size=-16384",  # KiB a connection; the default of 2 MB doubles the time of a thousand matches
     "mmap_size=268435456",
@@ -36,7 +38,7 @@ def open_engine(configuration: Configuration) -> sa.Engine:
     """Return an engine for the configured database; nothing is connected yet."""
     url = database_url(configuration)
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(
+        server = sa.create_engine(
             url,
             pool_pre_ping=True,
             pool_size=10,
@@ -44,6 +46,8 @@ def open_engine(configuration: Configuration) -> sa.Engine:
             pool_recycle=1800,
             hide_parameters=True,  # an error's text would quote them, and they are patients' data
         )
+        sa.event.listen(server, "connect", _as_the_gateway)
+        return server
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = sa.create_engine(
@@ -82,6 +86,13 @@ def _one_at_a_time(engine: sa.Engine) -> Iterator[None]:
             connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
 
 
+def _as_the_gateway(connection: psycopg.Connection, _record: object) -> None:
+    # Row-level security shows originals to nobody by default; the gateway's own transactions see them, those
+    # that answer a caller narrow themselves (catalog.second_line).
+    connection.execute("SET dgis.originals TO 'all'")
+    connection.commit()
+
+
 def _sqlite_pragmas(connection: sqlite3.Connection, _record: object) -> None:
     # The driver's own BEGIN handling is switched off: it would start writers as readers and then fail
     # on upgrade instead of waiting.
@@ -91,5 +102,7 @@ def _sqlite_pragmas(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _sqlite_begin(connection: sa.Connection) -> None:
-    read_only = connection.get_execution_options().get("read_only", False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    # `deferred`: reads first and perhaps writes a little at the end; ready to begin anew if it may not.
+    options = connection.get_execution_options()
+    later = options.get("read_only", False) or options.get("deferred", False)
+    connection.exec_driver_sql("BEGIN" if later else "BEGIN IMMEDIATE")

@@ -1,16 +1,19 @@
 """What stands behind the DICOM door: peers, receive log, catalog and retriever, as the door asks for them."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
 
-import sqlalchemy as sa
+import structlog
 
-from catalog.callers import Right
-from catalog.find import Match, find
+from catalog.audit.values import Happening
+from catalog.callers import Caller, Right
+from catalog.credentials.values import Reason
+from catalog.find import Match
 from catalog.query import Query
-from catalog.retrieve import instances
+from catalog.release import Asker, Releases, named
+from catalog.retrieve import InstanceRef
 from dgis.accounting import Accounts
 from dgis.cache import values as cache
 from dgis.cache.entry import Entry
@@ -18,7 +21,13 @@ from dgis.cache.log import AssociationWriter, ReceiveLog
 from dgis.configuration import Configuration
 from dgis.dimse.endings import EndingKind
 from dgis.dimse.identify import Identity
-from dgis.dimse.pdu import CALLED_AE_NOT_RECOGNIZED, CALLING_AE_NOT_RECOGNIZED, NO_REASON, Rejection
+from dgis.dimse.pdu import (
+    CALLED_AE_NOT_RECOGNIZED,
+    CALLING_AE_NOT_RECOGNIZED,
+    NO_REASON,
+    TEMPORARY_CONGESTION,
+    Rejection,
+)
 from dgis.dimse.services import (
     Admitted,
     Attempt,
@@ -33,23 +42,36 @@ from dgis.dimse.services import (
     Transcoder,
 )
 from dgis.dimse.status import Refusal, Status
-from dgis.identity.peers import Unknown, identify_destination, identify_peer
+from dgis.identity.authenticate import Authenticator, Stranger
+from dgis.identity.peers import identify_destination
 from dgis.identity.wire import to_json
 from dgis.retriever.retriever import Retriever
+from dgis.trail.recorder import Recorder, happening_of, stored_by, with_asked
 
-_NAME_ONLY = 1  # user identity type 1, PS3.7 D.3.3.7: a name that proves nothing
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """The parts of the gateway that the door works with; `engine` is for reading."""
+    """The parts of the gateway that the door works with."""
 
-    engine: sa.Engine
+    releases: Releases
+    recorder: Recorder
     log: ReceiveLog
     retriever: Retriever
     transcoder: Transcoder
     accounts: Accounts
+    authenticator: Authenticator
     clock_ms: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What an association asks for just now, for the trail."""
+
+    query: Query
+    refs: Sequence[InstanceRef] = ()
+    receiver: str = ""
 
 
 class Door:
@@ -61,15 +83,21 @@ class Door:
         self._behind = behind
         self._lock = threading.Lock()
         self._writers: dict[int, AssociationWriter] = {}
+        self._stored: dict[int, Counter[str]] = {}  # taken by each association, by SOP class
+        self._asked: dict[int, _Asked] = {}  # the query or retrieve under way, by association
 
     def admit(self, attempt: Attempt) -> Admitted | Rejection:
         """Admit a configured peer that calls this gateway by its title."""
         if attempt.called_ae != self._dicom.ae_title:
             return CALLED_AE_NOT_RECOGNIZED
-        if attempt.identity is not None and attempt.identity.kind != _NAME_ONLY:
-            return NO_REASON  # a credential that nobody here can verify is refused, never passed over
-        caller = identify_peer(self._dicom.peers, attempt.calling_ae, attempt.address, self._issuer)
-        return CALLING_AE_NOT_RECOGNIZED if isinstance(caller, Unknown) else Admitted(caller)
+        known = self._behind.authenticator.authenticate(attempt)
+        if isinstance(known, Caller):
+            return Admitted(known, identity_response=b"")
+        if isinstance(known, Stranger):
+            _log.warning("association_not_admitted", address=attempt.address, reason=known.words)
+            return CALLING_AE_NOT_RECOGNIZED
+        _log.warning("association_not_admitted", address=attempt.address, reason=known.reason.value)
+        return TEMPORARY_CONGESTION if known.reason is Reason.KEYS_AWAY else NO_REASON
 
     def begin_store(self, session: Session, incoming: Incoming) -> Sink | Refusal:
         """Begin an entry in the receive log."""
@@ -86,19 +114,16 @@ class Door:
             assertions=to_json(session.caller.assertions),
         )
         entry = self._writer(session).begin(meta)
-        return _out_of_resources(entry) if isinstance(entry, cache.Refused) else _LogSink(entry)
+        if isinstance(entry, cache.Refused):
+            return _out_of_resources(entry)
+        return _LogSink(entry, lambda identity: self._took(session, identity))
 
     def find(self, session: Session, query: Query) -> Iterator[Match] | Refusal:
         """Search the catalog as this caller."""
         if Right.FIND not in session.caller.may:
             return Refusal(Status.NOT_AUTHORIZED, "this peer may not query (dicom.peers, may)")
-        connection = self._behind.engine.connect()
-        try:
-            found = find(connection, query, session.caller, self._behind.clock_ms())
-        except BaseException:
-            connection.close()
-            raise
-        return _closing(connection, found)
+        self._remember(session, _Asked(query))
+        return self._behind.releases.find(query, Asker(session.caller, session.address))
 
     def destination(self, session: Session, ae_title: str) -> Destination | Refusal:
         """Look up a C-MOVE destination; every caller may name any, clearance is judged in `retrieve`."""
@@ -118,23 +143,49 @@ class Door:
         if Right.RETRIEVE not in session.caller.may:
             return Refusal(Status.NOT_AUTHORIZED, "this peer may not retrieve (dicom.peers, may)")
         receiver = destination.caller if destination else None
-        with self._behind.engine.connect() as connection:
-            found = list(instances(connection, query, session.caller, receiver, self._behind.clock_ms()))
-        return self._behind.retriever.prepare(found)
+        asker = Asker(session.caller, session.address, receiver)
+        refs = self._behind.releases.retrieve(query, asker)
+        self._remember(session, _Asked(query, refs, named(receiver) if receiver else ""))
+        return self._behind.retriever.prepare(refs)
 
     def transcoder(self) -> Transcoder:
         """Give the means to convert."""
         return self._behind.transcoder
 
     def note(self, event: Event) -> None:
-        """Count it; give an association's segment of the log back when it is over."""
+        """Count and record it; give an association's segment of the log back when it is over."""
         if event.note is Note.ASSOCIATION_ENDED and event.session is not None:
             with self._lock:
                 writer = self._writers.pop(event.session.number, None)
+                stored = self._stored.pop(event.session.number, None)
+                self._asked.pop(event.session.number, None)
             if writer is not None:
                 writer.finish(released=event.words == EndingKind.RELEASED.value)
+            if stored:
+                self._behind.recorder.add(stored_by(event.session, stored))
         detail = f"0x{event.status:04X}" if event.status is not None else event.words.partition(":")[0]
         self._behind.accounts.add(event.note.value, detail)
+        happening = happening_of(event)
+        if happening is not None:
+            self._behind.recorder.add(self._with_asked(event, happening))
+
+    def _remember(self, session: Session, asked: _Asked) -> None:
+        with self._lock:
+            self._asked[session.number] = asked
+
+    def _with_asked(self, event: Event, happening: Happening) -> Happening:
+        if event.session is None or event.note not in {Note.QUERY_ENDED, Note.RETRIEVE_ENDED}:
+            return happening
+        with self._lock:
+            asked = self._asked.pop(event.session.number, None)
+        if asked is None:  # it was refused before it was asked
+            return happening
+        return with_asked(happening, asked.query, asked.refs, asked.receiver)
+
+    def _took(self, session: Session, identity: Identity) -> None:
+        with self._lock:
+            counts = self._stored.setdefault(session.number, Counter())
+            counts[identity.sop_class_uid] += 1
 
     def _writer(self, session: Session) -> AssociationWriter:
         with self._lock:
@@ -147,17 +198,20 @@ class Door:
 class _LogSink:
     """One data set on its way into the receive log."""
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: Entry, took: Callable[[Identity], None]) -> None:
         self._entry = entry
+        self._took = took
 
     def write(self, piece: memoryview) -> None:
         self._entry.write(piece)
 
     def commit(self, identity: Identity) -> Stored | Refusal:
         # The UIDs of the data set are those of the command: the door compared them before it called.
-        del identity
         kept = self._entry.commit()
-        return _out_of_resources(kept) if isinstance(kept, cache.Refused) else Stored.NEW
+        if isinstance(kept, cache.Refused):
+            return _out_of_resources(kept)
+        self._took(identity)
+        return Stored.NEW
 
     def abandon(self) -> None:
         self._entry.abandon()
@@ -165,16 +219,3 @@ class _LogSink:
 
 def _out_of_resources(refused: cache.Refused) -> Refusal:
     return Refusal(Status(refused.status), refused.reason.value[:64])
-
-
-def _closing(connection: sa.Connection, found: Iterator[Match]) -> Iterator[Match]:
-    def matches() -> Iterator[Match | None]:
-        try:
-            yield None
-            yield from found
-        finally:
-            connection.close()
-
-    begun = matches()
-    next(begun)  # from here on, closing the iterator closes the connection, read from or not
-    return cast("Iterator[Match]", begun)

@@ -53,6 +53,23 @@ def ingester(facility: str, pseudonyms: Pseudonyms, grant: PublisherGrant) -> In
     return ingest
 
 
+def whose(arrival: Arrival) -> Identifiers | None:
+    """Return what an instance calls its patient, however little else of it can be read; None: nothing.
+
+    Raises:
+        EvictedError: its bytes cannot be had now.
+    """
+    with arrival.open() as extent:
+        head = extent.read(0, _LONG_HEADER_BYTES)
+    if is_deflated(arrival.meta.transfer_syntax):
+        try:
+            head = zlib.decompressobj(wbits=-zlib.MAX_WBITS).decompress(head, _LONG_HEADER_BYTES)
+        except zlib.error:
+            return None
+    found = _identifiers(extract(head, arrival.meta.transfer_syntax))
+    return found if found.patient_id or found.study_uid else None
+
+
 def _attributes(arrival: Arrival) -> Attributes | str:
     found: Attributes | str = ""
     for length in (_HEADER_BYTES, _LONG_HEADER_BYTES):

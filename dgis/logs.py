@@ -7,7 +7,8 @@ import structlog
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # Libraries whose own lines would carry what peers send: pynetdicom prints C-FIND identifiers (names) at
-# INFO, pydicom prints element values in warnings, botocore prints request bodies at DEBUG.
+# INFO, pydicom prints element values in warnings, botocore prints request bodies at DEBUG, uvicorn prints
+# paths and query strings.
 _SILENCED = (
     "pynetdicom",
     "pydicom",
@@ -17,6 +18,9 @@ _SILENCED = (
     "s3transfer",
     "sqlalchemy.engine",
     "apscheduler",
+    "uvicorn.error",
+    "uvicorn.access",
+    "asyncio",
 )
 
 

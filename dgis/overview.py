@@ -11,8 +11,11 @@ from dgis import accounting
 from dgis.cache import status as cache
 from dgis.cache.log import ReceiveLog
 from dgis.cache.publish_queue import State
+from dgis.erasure import intents
+from dgis.erasure.tables import erasure
 from dgis.publisher.tables import publish_part
-from dgis.publisher.values import PartState
+from dgis.publisher.values import UNFINISHED, PartState
+from dgis.repository import cursor
 from dgis.tables import publish_job
 from replica import status as replica
 from replica.values import CopyState
@@ -28,6 +31,8 @@ def status(connection: sa.Connection, log: ReceiveLog, gateway_id: str) -> dict[
         "parts": parts(connection, gateway_id),
         "copies": copies(connection),
         "door": accounting.counts(connection, gateway_id),
+        "erasures": erasures(connection, gateway_id),
+        "audit_repository": cursor.state(connection, gateway_id),
         "withheld": withheld(connection),
         "waiting": waiting(connection, gateway_id),
     }
@@ -37,7 +42,7 @@ def parts(connection: sa.Connection, gateway_id: str) -> dict[str, int]:
     """Count the parts of series by state, and sum what they hold."""
     row = connection.execute(
         sa.select(
-            sa.func.count().filter(publish_part.c.state == PartState.WAITING.value).label("waiting"),
+            sa.func.count().filter(publish_part.c.state.in_(UNFINISHED)).label("waiting"),
             sa.func.count().filter(publish_part.c.state == PartState.PUBLISHED.value).label("published"),
             sa.func.coalesce(
                 sa.func.sum(publish_part.c.raw_bytes).filter(
@@ -77,13 +82,22 @@ def withheld(connection: sa.Connection) -> dict[str, int]:
     return {row.withheld_reason: row.instances for row in rows}
 
 
+def erasures(connection: sa.Connection, gateway_id: str) -> dict[str, int]:
+    """Count the erasures, those this gateway has not done, and those some key store does not know of."""
+    return {
+        "asked": connection.scalar(sa.select(sa.func.count()).select_from(erasure)) or 0,
+        "pending": len(intents.tasks(connection, gateway_id)),
+        "key_stores_pending": len(intents.not_spread(connection)),
+    }
+
+
 def waiting(connection: sa.Connection, gateway_id: str) -> list[dict[str, Any]]:
     """Return the parts and series that are not done, those with troubles first; series by pseudonym."""
     part = publish_part.c
     troubled = connection.execute(
         sa.select(PHI.series.c.series_key, part.step, part.attempts, part.instances, part.last_error)
         .join(PHI.series, PHI.series.c.id == part.phi_series_id)
-        .where(part.gateway_id == gateway_id, part.state == PartState.WAITING.value)
+        .where(part.gateway_id == gateway_id, part.state.in_(UNFINISHED))
         .order_by(part.last_error.is_(None), part.id)
         .limit(_MOST_TROUBLES)
     )
@@ -112,12 +126,16 @@ def waiting(connection: sa.Connection, gateway_id: str) -> list[dict[str, Any]]:
 
 def pending(connection: sa.Connection, log: ReceiveLog, gateway_id: str) -> dict[str, int]:
     """Return what is still on its way into the grid; nothing left means all zeros."""
-    unpublished = sa.select(sa.func.count()).where(
+    unpublished = sa.select(publish_job.c.phi_series_id).where(
         publish_job.c.gateway_id == gateway_id, publish_job.c.state != State.PUBLISHED.value
     )
+    decided = sa.select(publish_part.c.phi_series_id).where(
+        publish_part.c.gateway_id == gateway_id, publish_part.c.state == PartState.DECIDED.value
+    )
+    series = sa.union(unpublished, decided).subquery()
     return {
         "unindexed": cache.status(connection, log.files, log.space, gateway_id).unindexed_instances,
-        "series": connection.scalar(unpublished) or 0,
+        "series": connection.scalar(sa.select(sa.func.count()).select_from(series)) or 0,
     }
 
 
@@ -128,10 +146,15 @@ def series(connection: sa.Connection, gateway_id: str, key: str | None = None) -
         part.phi_series_id,
         sa.func.count().label("parts"),
         sa.func.count().filter(part.state == PartState.PUBLISHED.value).label("parts_published"),
-        sa.func.sum(part.withheld).label("withheld"),
         sa.func.max(part.last_error).label("last_error"),
     ).group_by(part.phi_series_id)
     counted = of_series.subquery()
+    sealed = (
+        sa.select(sa.func.count())
+        .where(PHI.instance.c.series_row == table.c.id, PHI.instance.c.withheld_reason.is_not(None))
+        .correlate(table)
+        .scalar_subquery()
+    )
     statement = (
         sa.select(
             table.c.series_key.label("series"),
@@ -141,7 +164,7 @@ def series(connection: sa.Connection, gateway_id: str, key: str | None = None) -
             job.pending_instances.label("pending"),
             sa.func.coalesce(counted.c.parts, 0).label("parts"),
             sa.func.coalesce(counted.c.parts_published, 0).label("parts_published"),
-            sa.func.coalesce(counted.c.withheld, 0).label("withheld"),
+            sealed.label("withheld"),
             counted.c.last_error,
             job.last_received_ms,
         )
@@ -152,5 +175,14 @@ def series(connection: sa.Connection, gateway_id: str, key: str | None = None) -
     )
     if key is not None:
         statement = statement.where(table.c.series_key == key)
-    # PostgreSQL sums to Decimal, which JSON does not know
-    return [{**row._asdict(), "withheld": int(row.withheld)} for row in connection.execute(statement)]
+    return [row._asdict() for row in connection.execute(statement)]
+
+
+def removed(connection: sa.Connection, key: str) -> list[str]:
+    """Return what the options removed from what is published of a series, in words; of all its parts."""
+    said = connection.scalars(
+        sa.select(publish_part.c.removed)
+        .join(PHI.series, PHI.series.c.id == publish_part.c.phi_series_id)
+        .where(PHI.series.c.series_key == key)
+    )
+    return sorted({words for lines in said for words in lines.splitlines()})

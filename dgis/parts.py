@@ -5,14 +5,18 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from alembic.util import CommandError
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from deid.keys.files import load_secrets
-from deid.keys.setup import keys_init, open_key_store
+from catalog.audit.seal import signing_key
+from catalog.credentials.authority import Authority
+from deid.keys import durable
+from deid.keys.files import create_secrets, load_secrets
+from deid.keys.setup import keys_are_unborn, keys_init, open_key_store
 from deid.keys.store import KeyStore
 from deid.keys.values import KeysError
 from deid.profile import Profile, ProfileError
 from deid.pseudonyms import Pseudonyms, SiteSecrets
-from deid.verdict import PixelRule, parse_rule, standard_rules
+from deid.verdict import PixelRule, RuleError, parse_rules, standard_rules
 from dgis import database
 from dgis.cache.log import Limits as CacheLimits
 from dgis.cache.log import ReceiveLog
@@ -33,6 +37,17 @@ def now_ms() -> int:
 def keyholder_socket(configuration: Configuration) -> Path:
     """Where the worker of this host answers the doors."""
     return configuration.gateway.home / "run" / "keyholder.sock"
+
+
+def scratch(configuration: Configuration) -> Path:
+    """Where decoded and restored images wait in nameless files; beside the cache, for they are of the same.
+
+    Raises:
+        OSError: the home cannot be written.
+    """
+    folder = configuration.gateway.home / "scratch"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
 
 
 def open_database(configuration: Configuration) -> sa.Engine:
@@ -80,12 +95,12 @@ def cache_owner(configuration: Configuration) -> Owner:
     return Owner(configuration.gateway.name, patience, now_ms)
 
 
-def keys_are_unborn(configuration: Configuration) -> bool:
-    """Whether the keys are those of the embedded default and were never made: the first start makes them."""
-    keys = configuration.keys
-    files = [file for file in (keys.site_secret_file, keys.key_encryption_key_file) if file is not None]
-    embedded = all(file.is_relative_to(configuration.gateway.home) for file in files)
-    return embedded and not any(file.exists() for file in files)
+def first_start_makes_keys(configuration: Configuration) -> bool:
+    """Whether the keys are those of the embedded default and were never made, or a crash broke that off."""
+    site_secret, kek = _key_files(configuration)
+    home = configuration.gateway.home
+    embedded = site_secret.is_relative_to(home) and kek.is_relative_to(home)
+    return embedded and keys_are_unborn(site_secret, kek)
 
 
 def open_keys(configuration: Configuration) -> tuple[SiteSecrets, KeyStore]:
@@ -94,16 +109,58 @@ def open_keys(configuration: Configuration) -> tuple[SiteSecrets, KeyStore]:
     Raises:
         StartError: keys are missing, open to others, or not what they should be.
     """
+    (secret_file, kek), stores = _key_files(configuration), configuration.keys.stores
+    try:
+        if first_start_makes_keys(configuration):
+            keys_init(secret_file, kek, stores)
+        (site_secret,) = load_secrets(secret_file)
+        return SiteSecrets(site_secret), open_key_store(kek, stores)
+    except KeysError as error:
+        raise StartError(f"{error} (dgis keys init makes new keys)") from None
+
+
+def _key_files(configuration: Configuration) -> tuple[Path, Path]:
     keys = configuration.keys
     assert keys.site_secret_file is not None, "dgis.settings fills it in"
     assert keys.key_encryption_key_file is not None, "likewise"
+    return keys.site_secret_file, keys.key_encryption_key_file
+
+
+def open_audit_key(configuration: Configuration) -> Ed25519PrivateKey:
+    """Open the key that signs the heads of the audit trail; made when it is missing.
+
+    Raises:
+        StartError: it is open to others, or holds something else.
+    """
+    return _signing_key("audit_key_file", configuration.keys.audit_key_file)
+
+
+def open_authority(configuration: Configuration) -> Authority:
+    """Open the grid's own authority, its key made when it is missing, and write down what doors verify with.
+
+    Raises:
+        StartError: as `open_audit_key`, or the public key cannot be written.
+    """
+    identity, keys = configuration.identity, configuration.keys
+    key = _signing_key("grid_key_file", keys.grid_key_file)
+    authority = Authority(identity.grid, identity.audience, key)
+    assert keys.grid_jwks_file is not None, "dgis.settings fills it in"
     try:
-        if keys_are_unborn(configuration):
-            keys_init(keys.site_secret_file, keys.key_encryption_key_file, keys.stores)
-        (site_secret,) = load_secrets(keys.site_secret_file)
-        return SiteSecrets(site_secret), open_key_store(keys.key_encryption_key_file, keys.stores)
-    except KeysError as error:
-        raise StartError(f"{error} (dgis keys init makes new keys)") from None
+        durable.make_folder(keys.grid_jwks_file.parent)
+        durable.replace(keys.grid_jwks_file, authority.jwks())
+    except OSError as error:
+        raise StartError(f"keys.grid_jwks_file: {error.strerror}") from None
+    return authority
+
+
+def _signing_key(setting: str, path: Path | None) -> Ed25519PrivateKey:
+    assert path is not None, "dgis.settings fills it in"
+    try:
+        create_secrets(path)
+        (seed,) = load_secrets(path)
+    except (KeysError, OSError, ValueError) as error:
+        raise StartError(f"keys.{setting}: {error}") from None
+    return signing_key(seed)
 
 
 def open_pseudonyms(configuration: Configuration) -> Pseudonyms:
@@ -126,11 +183,12 @@ def pixel_rules(configuration: Configuration) -> tuple[PixelRule, ...]:
     if path is None:
         return standard_rules()
     try:
-        lines = [line.split("\t") for line in path.read_text("utf-8").splitlines() if line and line[0] != "#"]
-        return (*(parse_rule(line) for line in lines), *standard_rules())
+        return (*parse_rules(path.read_text("utf-8").splitlines()), *standard_rules())
     except OSError as error:
         raise StartError(f"deid.rules_file: cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
+    except UnicodeDecodeError as error:
+        raise StartError(f"deid.rules_file: {path} is no UTF-8 text at byte {error.start}") from None
+    except RuleError as error:
         raise StartError(f"deid.rules_file: {path}: {error}") from None
 
 
@@ -138,9 +196,9 @@ def deid_profile(configuration: Configuration) -> Profile:
     """Return the profile the facility de-identifies by.
 
     Raises:
-        StartError: options exclude each other or are unknown.
+        StartError: options contradict each other or are unknown.
     """
     try:
         return Profile.named(configuration.deid.profile, configuration.deid.options)
     except ProfileError as error:
-        raise StartError(f"deid: {error}") from None
+        raise StartError(f"deid.options: {error}") from None

@@ -14,6 +14,7 @@ from deid.engine import Deidentifier
 from deid.keys.values import PatientKey
 from deid.profile import Profile
 from deid.pseudonyms import SiteSecrets
+from deid.science.check import ScienceCheck
 from dgis.publisher.pack import Packer, Sealing, Source, pack
 from dgis.publisher.plan import cut
 from storage_nodes.names import RecordKey
@@ -61,7 +62,9 @@ def _measure_series(name: str, files: Sequence[bytes], part_bytes: int) -> Savin
     found = [(file, *parts) for file, parts in read if parts is not None]
     if not found:
         return None
-    packer = Packer(Deidentifier(Profile(), SiteSecrets(secrets.token_bytes(32)), "measured"), {})
+    profile = Profile()
+    own = Deidentifier(profile, SiteSecrets(secrets.token_bytes(32)), "measured")
+    packer = Packer(own, ScienceCheck(profile), {})
     sources = [
         _Sized(Source(number, "", syntax, hashlib.sha256(data).digest(), data), len(data))
         for number, (_file, data, syntax) in enumerate(found)

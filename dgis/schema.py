@@ -2,13 +2,19 @@
 
 import catalog.tables
 import dgis.accounting
+import dgis.erasure.tables
 import dgis.publisher.tables
+import dgis.repository.tables
+import dgis.review.tables
 import dgis.tables
 import replica.tables
 
 _OF_THE_GATEWAY = (
     dgis.accounting.door_count,
+    dgis.erasure.tables.erasure,
     dgis.publisher.tables.publish_part,
+    dgis.repository.tables.audit_sent,
+    dgis.review.tables.review_decision,
 )  # hang on dgis.tables.metadata
 
 METADATA = (catalog.tables.metadata, replica.tables.metadata, dgis.tables.metadata)

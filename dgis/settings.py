@@ -103,6 +103,9 @@ def _with_defaults(read: Configuration) -> Configuration:
     keys = Keys(
         site_secret_file=(read.keys.site_secret_file or home / "keys" / "site-secret").absolute(),
         key_encryption_key_file=(read.keys.key_encryption_key_file or home / "keys" / "kek").absolute(),
+        grid_key_file=(read.keys.grid_key_file or home / "keys" / "grid-key").absolute(),
+        grid_jwks_file=(read.keys.grid_jwks_file or home / "run" / "grid-jwks.json").absolute(),
+        audit_key_file=(read.keys.audit_key_file or home / "keys" / "audit-key").absolute(),
         stores=tuple(store.absolute() for store in read.keys.stores)
         or (home / "keys" / "store-a", home / "keys" / "store-b"),
     )

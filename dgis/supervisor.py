@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ STOP_SECONDS = 10.0  # docs/operations.md promises it; the doors get most of it 
 _RESTART_SECONDS = (0.2, 1.0, 5.0)  # after the first, the second, and every later death in a row
 _STEADY_SECONDS = 60.0  # a child that lived this long starts over at the first delay
 _READY_SECONDS = 60.0
-_LATER_SECONDS = 2.0  # of the ten, kept for each role that stops after another
+_LATER_SECONDS = 2.0  # of the ten, kept for the role that stops after the others
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Child:
 
 
 class Supervisor:
-    """Runs the roles and keeps them running until `stop`."""
+    """Runs the roles and keeps them running until `stop`; the last of them outlives the others."""
 
     def __init__(self, roles: list[str], arguments: list[str]) -> None:
         self._children = [
@@ -104,14 +104,11 @@ class Supervisor:
         child.process, child.restart_s = None, now_s + delay
 
     def _stop_all(self) -> None:
-        """Stop the roles in their order: what a door still sends may need the worker to restore it."""
+        """Stop the doors together and the last role after them: what they still send may need it."""
         deadline = time.monotonic() + STOP_SECONDS
         running = [child.process for child in self._children if child.process is not None]
-        for number, process in enumerate(running):
-            process.terminate()
-            kept_seconds = _LATER_SECONDS * (len(running) - 1 - number)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, deadline - kept_seconds - time.monotonic()))
+        _end(running[:-1], deadline - _LATER_SECONDS)
+        _end(running[-1:], deadline)
         for process in running:
             if process.poll() is None:
                 _log.error("killed_after_deadline", pid=process.pid)
@@ -119,7 +116,15 @@ class Supervisor:
                 process.wait()
 
 
-def say_ready(descriptor: int | None, listens: dict[str, object], run_directory: Path, role: str) -> None:
+def _end(processes: Sequence[subprocess.Popen[bytes]], deadline_s: float) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, deadline_s - time.monotonic()))
+
+
+def say_ready(descriptor: int | None, listens: Mapping[str, object], run_directory: Path, role: str) -> None:
     """Tell the supervisor, and whoever reads `<home>/run/ROLE.json`, what this process listens on."""
     run_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     text = json.dumps({"pid": os.getpid(), **listens})

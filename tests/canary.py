@@ -43,24 +43,36 @@ class Hunt:
     """A fixed set of values, searched for all at once (some 50 MB a second, however many they are)."""
 
     def __init__(self, values: Iterable[str]) -> None:
-        self._ending: dict[bytes, list[tuple[bytes, str, str]]] = {}
+        self._forms: dict[bytes, list[tuple[str, str]]] = {}
         for value in set(values):
             for form, name in forms(value).items():
-                self._ending.setdefault(form[-WINDOW:], []).append((form, name, value))
+                self._forms.setdefault(form, []).append((value, name))
+        self._search = Search(self._forms)
+
+    def find(self, data: bytes) -> set[tuple[str, str]]:
+        """Return (value, form) of everything that occurs in `data`."""
+        return {found for form, _end in self._search.hits(data) for found in self._forms[form]}
+
+
+class Search:
+    """Byte strings of at least WINDOW bytes, searched for all at once."""
+
+    def __init__(self, wanted: Iterable[bytes]) -> None:
+        self._ending: dict[bytes, list[bytes]] = {}
+        for form in wanted:
+            self._ending.setdefault(form[-WINDOW:], []).append(form)
         self._table = np.zeros(1 << _BITS, dtype=bool)
         ends = np.array([int.from_bytes(end, "little") for end in self._ending], dtype=np.uint64)
         self._table[self._slots(ends)] = True
 
-    def find(self, data: bytes) -> set[tuple[str, str]]:
-        """Return (value, form) of everything that occurs in `data`."""
-        found: set[tuple[str, str]] = set()
+    def hits(self, data: bytes) -> Iterable[tuple[bytes, int]]:
+        """Yield what occurs in `data`, and the offset behind it."""
         for start in range(0, len(data), _CHUNK):
             for at in self._candidates(data[start : start + _CHUNK + 8]):
                 end = start + at + WINDOW
-                for form, name, value in self._ending.get(data[start + at : end], ()):
+                for form in self._ending.get(data[start + at : end], ()):
                     if data[max(0, end - len(form)) : end] == form:
-                        found.add((value, name))
-        return found
+                        yield form, end
 
     @staticmethod
     def _slots(windows: np.ndarray) -> np.ndarray:

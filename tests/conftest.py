@@ -2,6 +2,7 @@ import pytest
 
 from tests.corpus import require_corpus
 from tests.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures, found by name
+from tests.tools.report import pytest_terminal_summary  # noqa: F401 - a hook, found by name
 
 
 @pytest.fixture(scope="session")

@@ -101,10 +101,23 @@ class Gateway:
     @property
     def address(self) -> tuple[str, int]:
         """Where its DICOM door listens now (another port after each start)."""
-        host, _, port = str(self._said("dicom")["dicom"]).rpartition(":")
+        return self._address("dicom")
+
+    @property
+    def tls_address(self) -> tuple[str, int]:
+        """Where it listens for DICOM over TLS, by the name that certificates of the tests bear."""
+        return "localhost", self._address("dicom_tls")[1]
+
+    @property
+    def web(self) -> str:
+        """Where its web door listens now, as the beginning of a URL."""
+        return str(self._said("web")["web"])
+
+    def _address(self, name: str) -> tuple[str, int]:
+        host, _, port = str(self._said("dicom")[name]).rpartition(":")
         return host, int(port)
 
-    def start(self, failpoints: str = "", *, roles: tuple[str, ...] = ("dicom", "worker")) -> None:
+    def start(self, failpoints: str = "", *, roles: tuple[str, ...] = ("dicom", "web", "worker")) -> None:
         """Start it, and return when these roles have said that they are ready.
 
         Raises:
@@ -142,6 +155,10 @@ class Gateway:
         if self._supervisor is not None:
             self._supervisor.wait(STOP_SECONDS)
 
+    def change(self, settings: Mapping[str, str]) -> None:
+        """Set `DGIS__SECTION__KEY` variables anew; they count from the next start."""
+        self._settings |= settings
+
     def restart(self, failpoints: str = "") -> None:
         """Kill it, and start it again over the same home."""
         self.kill()
@@ -163,13 +180,17 @@ class Gateway:
         return int(self._said(role)["pid"])
 
     def cli(
-        self, *arguments: str, check: bool = True, environment: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        check: bool = True,
+        environment: Mapping[str, str] | None = None,
+        typed: str = "",
     ) -> subprocess.CompletedProcess:
-        """Run `dgis ARGUMENTS --home HOME` and return what it printed."""
+        """Run `dgis ARGUMENTS --home HOME`, `typed` on its standard input; return what it printed."""
         done = subprocess.run(
             [sys.executable, "-m", "dgis", *arguments, "--home", str(self.home)],
             env={**self._environment(), **(environment or {})},
-            stdin=subprocess.DEVNULL,
+            input=typed,
             capture_output=True,
             text=True,
             timeout=300,

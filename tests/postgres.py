@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+USER = "gateway"  # as a site makes it: it owns the database and is nobody else, so row security holds for it
 _START_SECONDS = 60
 _STOP_SECONDS = 30
 _SETTINGS = {
@@ -33,13 +34,13 @@ class PostgresServer:
 
     def url(self, database: str) -> str:
         """Return the SQLAlchemy URL of one of its databases."""
-        return f"postgresql+psycopg://ci@/{database}?host={self.folder}"
+        return f"postgresql+psycopg://{USER}@/{database}?host={self.folder}"
 
     @contextmanager
     def database(self):
         """Yield the URL of a database that exists only inside the block."""
         name = f"t{uuid.uuid4().hex}"
-        self._run(f"CREATE DATABASE {name}")
+        self._run(f"CREATE DATABASE {name} OWNER {USER}")
         try:
             yield self.url(name)
         finally:
@@ -100,7 +101,9 @@ def running_postgres():
             process = subprocess.Popen([*become, *serve], stdout=log, stderr=log, env=environment, cwd="/")
         try:
             _wait_until_up(folder, process)
-            yield PostgresServer(folder)
+            server = PostgresServer(folder)
+            server._run(f"CREATE ROLE {USER} LOGIN")
+            yield server
         finally:
             process.send_signal(2)  # SIGINT: fast shutdown, sessions are cut
             process.wait(_STOP_SECONDS)

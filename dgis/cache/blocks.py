@@ -11,6 +11,7 @@ from pathlib import Path
 _KEEP_SIZE = 1  # linux/falloc.h
 _PUNCH_HOLE = 2
 _STAT_BLOCK_BYTES = 512  # st_blocks is counted in these, whatever the file system's own block is
+_ZEROS = memoryview(bytes(1 << 20))
 _NOT_OFFERED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
@@ -26,6 +27,20 @@ def reserve(descriptor: int, start: int, length: int) -> None:
 def punch(descriptor: int, start: int, length: int) -> bool:
     """Give the blocks of a range back; it reads as zeros afterwards. False where the file system cannot."""
     return _fallocate(descriptor, _KEEP_SIZE | _PUNCH_HOLE, start, length)
+
+
+def overwrite(descriptor: int, start: int, end: int) -> bool:
+    """Make a range read as zeros, where it does not yet; True where something was written (not synced)."""
+    wrote = False
+    while start < end:
+        piece = os.pread(descriptor, min(len(_ZEROS), end - start), start)
+        if not piece:
+            break
+        if piece != _ZEROS[: len(piece)]:
+            os.pwrite(descriptor, _ZEROS[: len(piece)], start)
+            wrote = True
+        start += len(piece)
+    return wrote
 
 
 def allocated_bytes(path: Path) -> int:

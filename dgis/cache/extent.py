@@ -104,3 +104,15 @@ def open_extent(path: Path, location: Location) -> Iterator[Extent]:
         if not shared or not read_entry(descriptor, location):
             raise EvictedError("the instance is no longer in the cache")
         yield Extent(descriptor, location, stack)
+
+
+def stands(path: Path, location: Location) -> bool:
+    """Return whether the entry of a location is in its file still; says nothing of who uses it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return read_entry(descriptor, location)
+    finally:
+        os.close(descriptor)

@@ -3,6 +3,7 @@
 cache/segments/<id>.seg     a header that is durable, and entries
 cache/spare/<id>.spare      blocks of a dead segment; its content means nothing and is never read
 cache/spare/<id>.new        a segment in the making; rename to segments/<id>.seg is what makes it one
+cache/spare/<id>.wipe       a spare that is written over, and then removed
 """
 
 import contextlib
@@ -100,6 +101,16 @@ class SegmentFiles:
             raise ValueError("not a segment id")
         return self.folder / f"{segment_id}.seg"
 
+    def is_still(self, segment_id: str, descriptor: int) -> bool:
+        """Return whether an open file is that segment: it may have become a spare since, and another segment.
+
+        Whoever holds a range of it locked keeps it from being put away, so the answer holds as long.
+        """
+        try:
+            return os.path.samestat(os.fstat(descriptor), self.path(segment_id).stat())
+        except FileNotFoundError:
+            return False
+
     def ids(self) -> list[str]:
         """Return the segments that lie on disk, oldest first."""
         names = (path.stem for path in self.folder.glob("*.seg"))
@@ -142,6 +153,17 @@ class SegmentFiles:
                 freed += taken
         return freed
 
+    def wipe_spares(self) -> int:
+        """Write over all spares and remove them; returns the bytes that were written over.
+
+        A spare is taken aside first: one that becomes a segment just now is not met. A crash leaves it
+        there, for the next call.
+        """
+        for path in self._spares():
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(path.with_suffix(".wipe"))
+        return sum(_wipe(path) for path in sorted(self._spare.glob("*.wipe")))
+
     def _spares(self) -> list[Path]:
         return sorted(self._spare.glob("*.spare"))
 
@@ -163,6 +185,22 @@ def _opened(path: Path) -> Iterator[int | None]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _wipe(path: Path) -> int:
+    with _opened(path) as descriptor:
+        if descriptor is None:
+            return 0  # another process was faster
+        size = os.fstat(descriptor).st_size
+        blocks.overwrite(descriptor, 0, size)
+        os.fsync(descriptor)
+        path.unlink(missing_ok=True)
+    return size
+
+
+def made_ms(segment_id: str) -> int:
+    """Return when a segment was made, epoch milliseconds: its name begins with it."""
+    return int(segment_id.partition("-")[0], 16)
 
 
 def header_block(descriptor: int) -> bytes:

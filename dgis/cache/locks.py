@@ -37,6 +37,13 @@ def hold(descriptor: int, start: int, length: int) -> bool:
     return _set(descriptor, fcntl.F_WRLCK, start, length)
 
 
+def is_held(descriptor: int, start: int, length: int) -> bool:
+    """Return whether somebody else holds a part of a range alone; takes no lock, so nobody meets it."""
+    asked = _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, start, length, 0)
+    kind: int = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, asked))[0]
+    return kind != fcntl.F_UNLCK
+
+
 def release(descriptor: int, start: int, length: int) -> None:
     """Give a range back."""
     _set(descriptor, fcntl.F_UNLCK, start, length)

@@ -15,7 +15,7 @@ import structlog
 from dgis import failpoints
 from dgis.cache.backlog import Backlog, Release
 from dgis.cache.entry import CHUNK_BYTES, FULL, Entry
-from dgis.cache.files import SegmentFiles
+from dgis.cache.files import SegmentFiles, made_ms
 from dgis.cache.layout import pack_meta
 from dgis.cache.segment import Segment
 from dgis.cache.space import Space
@@ -62,6 +62,7 @@ class ReceiveLog:
         self.backlog = backlog
         self._lock = threading.Lock()
         self._idle: list[Segment] = []
+        self._lent: list[Segment] = []
         self._stopping = False
 
     @classmethod
@@ -103,6 +104,7 @@ class ReceiveLog:
             if self._stopping:
                 return Refused(RefusalReason.STOPPING)
             if self._idle:
+                self._lent.append(self._idle[-1])
                 return self._idle.pop()
         try:
             segment = self.files.create()
@@ -111,12 +113,16 @@ class ReceiveLog:
             full = error.errno in FULL
             return Refused(RefusalReason.NO_SPACE if full else RefusalReason.STORAGE_FAILED)
         self.backlog.follow(segment)
+        with self._lock:
+            self._lent.append(segment)
         return segment
 
     def return_segment(self, segment: Segment) -> None:
         """Take a lent segment back; a full or failed one is sealed."""
         with self._lock:
-            keep = not (self._stopping or segment.failed or segment.tail >= self.files.segment_bytes)
+            self._lent.remove(segment)
+            full = segment.tail >= self.files.segment_bytes
+            keep = not (self._stopping or segment.failed or segment.retired or full)
             if keep:
                 self._idle.append(segment)
                 self._idle.sort(key=lambda idle: idle.tail)
@@ -125,6 +131,20 @@ class ReceiveLog:
                 sealed.append(self._idle.pop())  # the fullest: few small segments are left behind
         for each in sealed:
             self._seal(each)
+
+    def retire(self, made_until_ms: int) -> int:
+        """End every segment that was made until then; returns how many still take their last entry.
+
+        The file of a new segment may be an old one: what an erased patient left there is behind its tail.
+        """
+        with self._lock:
+            idle = [each for each in self._idle if made_ms(each.id) <= made_until_ms]
+            self._idle = [each for each in self._idle if each not in idle]
+            lent = [each for each in self._lent if made_ms(each.id) <= made_until_ms]
+        for segment in idle:
+            segment.retired = True
+            self._seal(segment)
+        return sum(not segment.retire() for segment in lent)
 
     def close(self) -> None:
         """Take no further instance and seal what is idle; lent segments are sealed when they come back."""
@@ -136,9 +156,9 @@ class ReceiveLog:
 
     def _seal(self, segment: Segment) -> None:
         try:
+            segment.seal()
             if not segment.has_entries:
                 segment.path.unlink(missing_ok=True)
-            segment.seal()
         except OSError as error:  # the tail is longer than it need be; recovery ends it at the next start
             _log.warning("cache_segment_not_trimmed", segment=segment.id, errno=error.errno)
 
@@ -171,6 +191,8 @@ class AssociationWriter:
         if refused is not None:
             return refused
         segment = self._usable_segment()
+        while not isinstance(segment, Refused) and not segment.begin_entry():
+            segment = self._usable_segment()
         if isinstance(segment, Refused):
             return segment
         self._chunk = self._chunk or bytearray(CHUNK_BYTES)
@@ -200,7 +222,7 @@ class AssociationWriter:
 
     def _usable_segment(self) -> Segment | Refused:
         held = self._segment
-        if held is not None and (held.failed or held.tail >= self._log.files.segment_bytes):
+        if held is not None and (held.failed or held.retired or held.tail >= self._log.files.segment_bytes):
             self._log.return_segment(held)
             self._segment = None
         if self._segment is None:
@@ -212,6 +234,8 @@ class AssociationWriter:
 
     def _done(self, stored: Stored | None) -> None:
         self._entry = None
+        assert self._segment is not None, "an entry is in a segment"
+        self._segment.end_entry()
         if stored is not None:
             self._ends[stored.location.segment_id] = stored.location.end
             self._log.backlog.arrived()

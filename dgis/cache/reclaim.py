@@ -36,8 +36,11 @@ class Claims:
     def claim(self, location: Location) -> bool:
         """Hold an extent; False where someone reads it now."""
         descriptor = self.descriptor(location.segment_id)
-        if descriptor is not None and not locks.hold(descriptor, location.position, location.span):
-            return False
+        if descriptor is not None:
+            if not locks.hold(descriptor, location.position, location.span):
+                return False
+            if not self._files.is_still(location.segment_id, descriptor):
+                os.close(self._descriptors.pop(location.segment_id))
         self.held[location.segment_id].append(location)
         return True
 
@@ -103,7 +106,7 @@ class Reclaimer:
         of_id = cache_segment.c.id == segment_id
         with reading(self._engine) as connection:
             indexed_to = connection.scalar(sa.select(cache_segment.c.indexed_to).where(of_id))
-            used = _extents(connection, segment_id)
+            used = extents(connection, segment_id)
         spare = self._files.allocated_bytes(segment_id) - sum(end - start for start, end in used)
         if indexed_to is not None and (spare >= _SLACK_BYTES or not used):
             self._sweep_segment(segment_id, indexed_to)
@@ -114,10 +117,11 @@ class Reclaimer:
             if descriptor is None or self._put_away(segment_id, descriptor):
                 return
             with reading(self._engine) as connection:
-                used = _extents(connection, segment_id)
-            for start, end in _gaps(used, SEGMENT_HEADER_BYTES, indexed_to):
+                used = extents(connection, segment_id)
+            for start, end in gaps(used, SEGMENT_HEADER_BYTES, indexed_to):
                 # a reader that came before the rows went is let finish; the next sweep has it
-                if locks.hold(descriptor, start, end - start):
+                held = locks.hold(descriptor, start, end - start)
+                if held and self._files.is_still(segment_id, descriptor):
                     self._punch(descriptor, start, end)
 
     def _put_away(self, segment_id: str, descriptor: int) -> bool:
@@ -151,7 +155,8 @@ class Reclaimer:
         failpoints.hit("cache.extent_freed")
 
 
-def _extents(connection: sa.Connection, segment_id: str) -> list[tuple[int, int]]:
+def extents(connection: sa.Connection, segment_id: str) -> list[tuple[int, int]]:
+    """Return the (begin, end) of every entry of a segment that has a row, in order."""
     both = sa.union_all(  # one statement: a row that changes tables is seen in one of them
         *(
             sa.select(table.c.position, table.c.span).where(table.c.segment_id == segment_id)
@@ -175,7 +180,7 @@ def _joined(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         yield begin, finish
 
 
-def _gaps(used: Sequence[tuple[int, int]], start: int, stop: int) -> Iterator[tuple[int, int]]:
+def gaps(used: Sequence[tuple[int, int]], start: int, stop: int) -> Iterator[tuple[int, int]]:
     """Yield what lies between sorted ranges."""
     for begin, end in used:
         if begin > start:

@@ -1,6 +1,7 @@
 """One segment file while this process writes it."""
 
 import os
+import threading
 from pathlib import Path
 
 from dgis.cache import blocks, locks
@@ -26,6 +27,8 @@ class Segment:
         self.sequence = 0
         self.failed = False
         self.sealed = False
+        self.retired = False  # takes no further entry
+        self._busy = threading.Lock()  # from the begin of an entry to its end
         self._descriptor = descriptor
         self._reserved_to = SEGMENT_HEADER_BYTES
 
@@ -68,12 +71,41 @@ class Segment:
         os.ftruncate(self._descriptor, self.tail)
         self._reserved_to = self.written_to = self.tail
 
+    def begin_entry(self) -> bool:
+        """Take the segment for an entry; False where it was retired meanwhile."""
+        self._busy.acquire()
+        if self.retired:
+            self._busy.release()
+        return not self.retired
+
+    def end_entry(self) -> None:
+        """Give it back."""
+        self._busy.release()
+
+    def retire(self) -> bool:
+        """Take no further entry, and end at the last one; False where one is on its way and ends it later."""
+        self.retired = True
+        if not self._busy.acquire(blocking=False):
+            return False
+        try:
+            self.seal()
+        finally:
+            self._busy.release()
+        return True
+
     def seal(self) -> None:
-        """End the file at its tail and let go of it; readers and the reclaimer may now have it."""
+        """End the file at its tail and let go of it; readers and the reclaimer may now have it.
+
+        What lies behind the tail of a retired segment, from an earlier life of the file, is written over
+        first.
+        """
         if self.sealed:
             return
         self.sealed = True
         try:
+            if self.retired:
+                blocks.overwrite(self._descriptor, self.tail, os.fstat(self._descriptor).st_size)
+                os.fdatasync(self._descriptor)
             if not self.failed:
                 os.ftruncate(self._descriptor, self.tail)
         finally:

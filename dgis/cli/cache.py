@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
+from catalog.audit.values import Event, Json
 from dgis.cache import status as cache
 from dgis.cache.eviction import Evictor
-from dgis.cli.common import AsJson, Config, Home, console, print_json
+from dgis.cli.common import AsJson, Config, Home, console, print_fields, print_json
 from dgis.cli.opening import opened
+from dgis.trail.acts import act, record
 
 app = typer.Typer(help="The gateway's cache of originals.", no_args_is_help=True)
 
@@ -21,8 +23,7 @@ def status(home: Home = None, config: Config = None, as_json: AsJson = False) ->
     if as_json:
         print_json(values)
         return
-    for name, value in values.items():
-        console.print(f"{name.replace('_', ' '):22} {value}")
+    print_fields(values)
 
 
 @app.command()
@@ -36,6 +37,9 @@ def evict(
     with opened(home, config) as gateway:
         evictor = Evictor(gateway.log.files, gateway.engine, gateway.gateway_id, gateway.log.space)
         done = evictor.evict(None) if everything else evictor.run_once()
+        freed: dict[str, Json] = {"instances": done.instances, "bytes": done.bytes, "all": everything}
+        with gateway.engine.begin() as connection:
+            record(connection, gateway.gateway_id, act(gateway.gateway_id, Event.DELETE, "cache", freed))
     if as_json:
         print_json(asdict(done))
     else:

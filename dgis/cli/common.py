@@ -2,14 +2,15 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.table import Table
 
 from dgis import failpoints, logs, settings
 from dgis.configuration import Configuration
@@ -30,7 +31,7 @@ errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 def fail(message: str) -> NoReturn:
     """Say what went wrong and what to do about it on standard error, and exit with 1."""
-    errors.print(message, style="red", markup=False)
+    errors.print(message, style="red", markup=False, soft_wrap=True)  # paths and keys are there to be copied
     raise typer.Exit(FAILED)
 
 
@@ -46,12 +47,28 @@ def load_configuration(home: Path | None, config: Path | None, role: str = "cli"
     return configuration
 
 
-def table(*columns: str) -> Table:
-    """Return a table whose cells are folded, never cut: a UID is copied whole or is of no use."""
-    made = Table()
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    return made
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows in aligned columns, a line each however long: a UID is copied whole or is of no use."""
+    lines = [columns, *rows]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (set_cell_size(cell, width) for cell, width in zip(line, widths, strict=True))
+        console.print("  ".join(cells).rstrip(), style="bold" if line is columns else None, soft_wrap=True)
+
+
+def print_fields(fields: Mapping[str, object]) -> None:
+    """Print names and values, a line each; what ends in `_ms` (epoch milliseconds) as local time."""
+    names = {name: name.removesuffix("_ms").replace("_", " ") for name in fields}
+    width = max(map(len, names.values()), default=0) + 2
+    for name, value in fields.items():
+        shown = moment(value) if name.endswith("_ms") and isinstance(value, int) else value
+        text = "" if shown is None else str(shown)
+        console.print(f"{names[name]:{width}}{text}".rstrip(), markup=False, soft_wrap=True)
+
+
+def moment(epoch_ms: int) -> str:
+    """Return local time with its offset from UTC, for people."""
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC).astimezone().isoformat(sep=" ", timespec="seconds")
 
 
 def print_json(value: object) -> None:

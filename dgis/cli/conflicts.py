@@ -5,13 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
+from catalog.audit.values import Event, Json
 from dgis import parts
 from dgis.cache.conflicts import Conflicts, Disputed, Kept, NotKept
 from dgis.cache.extent import EvictedError
 from dgis.cache.verdicts import Choice
-from dgis.cli.common import AsJson, Config, Home, console, fail, failures_in_words, print_json, table
+from dgis.cli.common import AsJson, Config, Home, console, fail, failures_in_words, print_json, print_table
 from dgis.cli.opening import Opened, opened
 from dgis.replace import replacer
+from dgis.trail.acts import act, record
 
 app = typer.Typer(help="Same SOP Instance UID, different bytes.", no_args_is_help=True)
 
@@ -32,10 +34,10 @@ def list_conflicts(
     if not rows:
         console.print("no conflicts")
         return
-    listed = table("id", "kind", "received", "from", "bytes", "reason", "decided")
-    for row in rows:
-        listed.add_row(*(str(row[name]) for name in _COLUMNS), "yes" if row["decided"] else "")
-    console.print(listed)
+    print_table(
+        ("id", "kind", "received", "from", "bytes", "reason", "decided"),
+        ((*(str(row[name]) for name in _COLUMNS), "yes" if row["decided"] else "") for row in rows),
+    )
     console.print("dgis conflicts keep ID stored|other", markup=False)
 
 
@@ -55,6 +57,9 @@ def keep(
         with gateway.engine.connect() as connection:
             outcome = _conflicts(gateway).keep(connection, conflict_id, choice, replace)
             if isinstance(outcome, Kept):
+                detail: dict[str, Json] = {"conflict": conflict_id}
+                happening = act(gateway.gateway_id, Event.CONFLICT, choice.value, detail)
+                record(connection, gateway.gateway_id, happening)
                 connection.commit()
     if isinstance(outcome, NotKept):
         fail(f"nothing changed: {outcome.reason}")

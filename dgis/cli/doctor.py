@@ -14,6 +14,8 @@ from dgis import database, fleet, parts
 from dgis.cache import locks
 from dgis.cli.common import FAILED, AsJson, Config, Home, console, load_configuration, print_json
 from dgis.configuration import Configuration, FolderNode
+from dgis.repository.line import LineError
+from dgis.repository.opening import connect
 from storage_nodes.addresses import Kind
 
 _FEW_DESCRIPTORS = 1024
@@ -29,7 +31,7 @@ class Finding:
 
 
 def doctor(home: Home = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Look at home, disk, keys, database, nodes and ports; exit with 1 where something is wrong."""
+    """Look at home, disk, keys, database, nodes, ports, repository; exit with 1 where something is wrong."""
     configuration = load_configuration(home, config)
     found = [finding for look in _LOOKS for finding in look(configuration)]
     if as_json:
@@ -82,7 +84,7 @@ def _database(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _keys(configuration: Configuration) -> Iterator[Finding]:
-    if parts.keys_are_unborn(configuration):
+    if parts.first_start_makes_keys(configuration):
         yield Finding("the keys of the embedded default are made at the first start", well=True)
         return
     try:
@@ -109,18 +111,37 @@ def _nodes(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _ports(configuration: Configuration) -> Iterator[Finding]:
-    dicom = configuration.dicom
+    for name, door in (("dicom", configuration.dicom), ("web", configuration.web)):
+        try:
+            socket.create_server((door.host, door.port)).close()
+        except OSError as error:
+            running = (configuration.gateway.home / "run" / f"{name}.json").exists()
+            yield Finding(
+                f"port {door.port} on {door.host} is free or ours",
+                running,
+                f"{error.strerror}; choose another {name}.port",
+            )
+        else:
+            yield Finding(f"port {door.port} on {door.host} is free", well=True)
+
+
+def _repository(configuration: Configuration) -> Iterator[Finding]:
+    address = configuration.audit.address
+    if address is None:
+        return
     try:
-        socket.create_server((dicom.host, dicom.port)).close()
-    except OSError as error:
-        running = (configuration.gateway.home / "run" / "dicom.json").exists()
-        yield Finding(
-            f"port {dicom.port} on {dicom.host} is free or ours",
-            running,
-            f"{error.strerror}; choose another dicom.port",
-        )
+        connect(configuration, address).close()
+    except LineError as error:
+        yield Finding(f"the audit repository {address} takes messages", well=False, advice=str(error))
     else:
-        yield Finding(f"port {dicom.port} on {dicom.host} is free", well=True)
+        yield Finding(f"the audit repository {address} takes messages", well=True)
 
 
-_LOOKS: tuple[Callable[[Configuration], Iterator[Finding]], ...] = (_home, _database, _keys, _nodes, _ports)
+_LOOKS: tuple[Callable[[Configuration], Iterator[Finding]], ...] = (
+    _home,
+    _database,
+    _keys,
+    _nodes,
+    _ports,
+    _repository,
+)

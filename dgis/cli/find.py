@@ -9,9 +9,8 @@ import typer
 from rich.progress import Progress
 
 from catalog.callers import Caller, Right
-from catalog.find import find
 from catalog.query import InvalidQuery, Key, Level, Query, Root
-from catalog.retrieve import instances
+from catalog.release import Asker, Releases
 from dgis import fleet, parts
 from dgis.cache.index import CacheIndex
 from dgis.cli.common import (
@@ -24,7 +23,7 @@ from dgis.cli.common import (
     fail,
     failures_in_words,
     print_json,
-    table,
+    print_table,
 )
 from dgis.cli.opening import Opened, opened
 from dgis.configuration import Configuration
@@ -81,17 +80,14 @@ def find_command(
     named = {each.keyword for each in asked}
     keys = (*asked, *(Key(keyword) for keyword in _COLUMNS[level] if keyword not in named))
     query = Query(Root.PATIENT, Level(level.value.upper()), keys, relational=True, limit=limit)
-    with failures_in_words(InvalidQuery), opened(home, config) as gateway, gateway.reading() as connection:
-        caller = _caller(gateway.configuration)
-        rows = [dict(match.values) for match in find(connection, query, caller, parts.now_ms())]
+    with failures_in_words(InvalidQuery), opened(home, config) as gateway:
+        asker = Asker(caller_of_commands(gateway.configuration))
+        rows = [dict(match.values) for match in _releases(gateway).find(query, asker)]
     if as_json:
         print_json(rows)
         return
     shown = [*dict.fromkeys([*_COLUMNS[level], *named])]
-    listed = table(*shown)
-    for row in rows:
-        listed.add_row(*(_text(row.get(keyword, "")) for keyword in shown))
-    console.print(listed)
+    print_table(shown, ([_text(row.get(keyword, "")) for keyword in shown] for row in rows))
     errors.print(f"{len(rows)} found" + (" (there may be more: --limit)" if len(rows) == limit else ""))
 
 
@@ -104,7 +100,7 @@ def fetch(
 ) -> None:
     """Fetch by UID: an original's UID gives originals to the cleared, a pseudonym the de-identified form."""
     with failures_in_words(InvalidQuery, OSError), opened(home, config) as gateway:
-        found = _resolve(gateway, uid)
+        found = resolve(gateway, uid)
         if not found:
             fail("nothing by that UID that this caller may retrieve")
         written, failed = _write_all(found, to)
@@ -117,7 +113,8 @@ def fetch(
         raise typer.Exit(FAILED)
 
 
-def _resolve(gateway: Opened, uid: str) -> Sequence[Sendable]:
+def resolve(gateway: Opened, uid: str) -> Sequence[Sendable]:
+    """Return what the caller of [cli] assertions may retrieve by a UID; nothing where it may not."""
     configuration = gateway.configuration
     reading = gateway.engine.execution_options(read_only=True)
     shelf = Shelf(reading, fleet.open_fleet(configuration), Reporter(gateway.engine, parts.now_ms))
@@ -128,11 +125,10 @@ def _resolve(gateway: Opened, uid: str) -> Sequence[Sendable]:
         KeyholderClient(parts.keyholder_socket(configuration)),
         parts.now_ms,
     )
-    caller = _caller(configuration)
+    asker = Asker(caller_of_commands(configuration))
     for level, keyword in _UNIQUE.values():
         query = Query(Root.STUDY, level, (Key(keyword, (uid,)),), relational=True)
-        with gateway.reading() as connection:
-            refs = list(instances(connection, query, caller, None, parts.now_ms()))
+        refs = _releases(gateway).retrieve(query, asker)
         if refs:
             return retriever.prepare(refs)
     return ()
@@ -153,7 +149,12 @@ def _write_all(found: Sequence[Sendable], to: Path) -> tuple[int, int]:
     return written, failed
 
 
-def _caller(configuration: Configuration) -> Caller:
+def _releases(gateway: Opened) -> Releases:
+    return Releases(gateway.engine, f"{gateway.gateway_id}/cli", parts.now_ms)
+
+
+def caller_of_commands(configuration: Configuration) -> Caller:
+    """Return who `[cli]` says runs commands."""
     said = configuration.cli.assertions
     everything = frozenset({Right.FIND, Right.RETRIEVE, Right.PHI})
     if said is None:

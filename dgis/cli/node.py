@@ -6,7 +6,17 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from dgis import fleet
-from dgis.cli.common import FAILED, AsJson, Config, Home, console, errors, print_json, table
+from dgis.cli.common import (
+    FAILED,
+    AsJson,
+    Config,
+    Home,
+    console,
+    errors,
+    print_fields,
+    print_json,
+    print_table,
+)
 from dgis.cli.opening import Opened, opened
 from dgis.overview import copies
 from dgis.parts import now_ms
@@ -46,11 +56,12 @@ def list_nodes(home: Home = None, config: Config = None, as_json: AsJson = False
     if as_json:
         print_json(rows)
         return
-    listed = table("node", "kind", "site", "answers", "copies")
-    for row in rows:
-        held = ", ".join(f"{count} {state}" for state, count in row["copies"].items()) or "none"
-        listed.add_row(row["name"], row["kind"], row["site"], "yes" if row["answers"] else "NO", held)
-    console.print(listed)
+    print_table(("node", "kind", "site", "answers", "copies"), map(_row, rows))
+
+
+def _row(row: dict[str, Any]) -> tuple[str, ...]:
+    held = ", ".join(f"{count} {state}" for state, count in row["copies"].items()) or "none"
+    return (row["name"], row["kind"], row["site"], "yes" if row["answers"] else "NO", held)
 
 
 def repair(home: Home = None, config: Config = None, as_json: AsJson = False) -> None:
@@ -98,8 +109,8 @@ def _repair(replicas: Replicas, progress: Progress) -> dict[str, int]:
     after = 0
     while (after := review.run_once(replicas, after).next_id) > 0:
         pass
-    while (filled := fill.run_once(replicas, _AT_ONCE)) != fill.Filled():
-        found["copied"] += filled.copied
+    for filled in fill.run_to_the_end(replicas):
+        found["copied"] = filled.copied
         progress.update(progress.task_ids[0], description=f"copied {found['copied']}")
     return found
 
@@ -119,9 +130,7 @@ def _finish(values: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(values)
     else:
-        for name, value in values.items():
-            if name != "words":
-                console.print(f"{name.replace('_', ' '):14} {value}")
+        print_fields({name: value for name, value in values.items() if name != "words"})
         for line in values["words"]:
             console.print(line, markup=False)
     if any(line.startswith("trouble") for line in values["words"]):

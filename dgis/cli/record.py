@@ -7,7 +7,15 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from dgis.cli.common import FAILED, AsJson, console, errors, failures_in_words, print_json, table
+from dgis.cli.common import (
+    FAILED,
+    AsJson,
+    errors,
+    failures_in_words,
+    print_fields,
+    print_json,
+    print_table,
+)
 from dgis.savings import Saving, measure
 from storage_nodes.record.errors import RecordError
 from storage_nodes.record.reader import RecordReader
@@ -18,6 +26,7 @@ from storage_nodes.record.verify import verify_record
 
 app = typer.Typer(help="Read a series record with no database.", no_args_is_help=True)
 
+_SAVED = ("series", "instances", "sealed whole", "files", "record", "companion", "saved %", "zip %")
 RecordFile = Annotated[
     Path, typer.Argument(exists=True, dir_okay=False, help="A record as it lies on a node.")
 ]
@@ -82,8 +91,7 @@ def _print(values: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(values)
         return
-    for name, value in values.items():
-        console.print(f"{name.replace('_', ' '):22} {value}", markup=False)
+    print_fields(values)
 
 
 @app.command()
@@ -106,9 +114,10 @@ def savings(
             [{**asdict(row), **{name: getattr(row, name) for name in sorted(measured)}} for row in rows]
         )
         return
-    listed = table("series", "instances", "sealed whole", "files", "record", "companion", "saved %", "zip %")
-    for row in rows:
-        sizes = (row.file_bytes, row.record_bytes, row.companion_bytes)
-        percents = (f"{row.saved_percent:.2f}", f"{row.zip_saved_percent:.2f}")
-        listed.add_row(row.name, str(row.instances), str(row.sealed_whole), *map(str, sizes), *percents)
-    console.print(listed)
+    print_table(_SAVED, map(_saved, rows))
+
+
+def _saved(row: Saving) -> tuple[str, ...]:
+    sizes = (row.file_bytes, row.record_bytes, row.companion_bytes)
+    percents = (f"{row.saved_percent:.2f}", f"{row.zip_saved_percent:.2f}")
+    return (row.name, str(row.instances), str(row.sealed_whole), *map(str, sizes), *percents)

@@ -2,6 +2,7 @@
 
 import os
 from enum import StrEnum
+from importlib import import_module
 from typing import Annotated
 
 import typer
@@ -19,7 +20,15 @@ class Role(StrEnum):
 
     ALL = "all"
     DICOM = "dicom"
+    WEB = "web"
     WORKER = "worker"
+
+
+_RUNNERS = {
+    Role.DICOM: "dgis.app:run_door",
+    Role.WEB: "dgis.web.role:run_web",
+    Role.WORKER: "dgis.app:run_worker",
+}
 
 
 def serve(
@@ -33,12 +42,13 @@ def serve(
     if role is Role.ALL:
         arguments = ["--home", str(configuration.gateway.home)]
         arguments += ["--config", str(config.absolute())] if config else []
-        supervisor = Supervisor([Role.DICOM.value, Role.WORKER.value], arguments)
+        supervisor = Supervisor([Role.DICOM.value, Role.WEB.value, Role.WORKER.value], arguments)
         raise typer.Exit(supervisor.run(lambda listens: _announce(configuration, listens)))
     # The supervisor itself stays small: only a role's process loads what the role needs.
-    from dgis import app, parts  # noqa: PLC0415
+    from dgis import parts  # noqa: PLC0415
 
-    runner = {Role.DICOM: app.run_door, Role.WORKER: app.run_worker}[role]
+    module, _, name = _RUNNERS[role].partition(":")
+    runner = getattr(import_module(module), name)
     try:
         runner(configuration, settings.ready_descriptor())
     except parts.StartError as error:
@@ -51,6 +61,7 @@ def _announce(configuration: Configuration, listens: dict[str, object]) -> None:
     title = configuration.dicom.ae_title
     lines = [
         f"DICOM   {title} on {address}",
+        f"web     {listens.get('web', '')}",
         f"home    {configuration.gateway.home}",
         f"nodes   {', '.join(f'{node.name} ({node.kind}, {node.site})' for node in configuration.nodes)}",
         "",
@@ -61,6 +72,9 @@ def _announce(configuration: Configuration, listens: dict[str, object]) -> None:
         f"  storescu -aet HOSPITAL_1 -aec {title} +sd +r {host} {port} FOLDER",
         f"  findscu  -aet HOSPITAL_1 -aec {title} {_QUERY} {host} {port}",
         f"  findscu  -aet RESEARCH_1 -aec {title} {_QUERY} {host} {port}",
+        "try (curl):",
+        f"  curl {listens.get('web', '')}/readyz",
+        "",
         f"  dgis status --home {configuration.gateway.home}",
     ]
     # soft_wrap: the lines are there to be copied

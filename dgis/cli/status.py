@@ -7,12 +7,25 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from dgis import overview
-from dgis.cli.common import FAILED, AsJson, Config, Home, console, errors, fail, print_json, table
+from dgis.cli.common import (
+    FAILED,
+    AsJson,
+    Config,
+    Home,
+    console,
+    errors,
+    fail,
+    moment,
+    print_fields,
+    print_json,
+    print_table,
+)
 from dgis.cli.opening import Opened, opened
 
 app = typer.Typer(help="State of each series on its way into the grid.", no_args_is_help=True)
 
 _LOOK_SECONDS = 0.2
+_SERIES_COLUMNS = ("series", "modality", "instances", "state", "pending", "parts", "sealed whole", "error")
 
 
 def status(home: Home = None, config: Config = None, as_json: AsJson = False) -> None:
@@ -47,11 +60,31 @@ def _words(values: dict[str, Any]) -> list[str]:
         for kind, details in values["door"].items()
         for detail, count in details.items()
     ]
+    lines += _repository(values["audit_repository"])
+    erasures = values["erasures"]
+    if erasures["asked"]:
+        lines.append(
+            f"erased     {erasures['asked']} times a patient; {erasures['pending']} not done here yet"
+        )
+    if erasures["key_stores_pending"]:
+        lines.append("trouble    a key store does not know of every erasure (dgis keys status)")
     lines += [
         f"trouble    series {row['series_key']}: {row['last_error']} (attempt {row['attempts']})"
         for row in values["waiting"]
         if row["last_error"]
     ]
+    return lines
+
+
+def _repository(audit: dict[str, Any] | None) -> list[str]:
+    if audit is None:
+        return []
+    since = audit["waiting_since_ms"]
+    oldest = f", the oldest since {moment(since)}" if since else ""
+    lines = [f"audit      {audit['waiting']} entries wait for {audit['repository']}{oldest}"]
+    if audit["trouble"]:
+        began = moment(audit["trouble_since_ms"])
+        lines.append(f"trouble    the audit repository, since {began}: {audit['trouble']}")
     return lines
 
 
@@ -63,21 +96,20 @@ def list_series(home: Home = None, config: Config = None, as_json: AsJson = Fals
     if as_json:
         print_json(rows)
         return
-    listed = table(
-        "series", "modality", "instances", "state", "pending", "parts", "sealed whole", "last error"
+    print_table(_SERIES_COLUMNS, map(_series_row, rows))
+
+
+def _series_row(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        row["series"],
+        row["modality"],
+        str(row["instances"]),
+        row["state"],
+        str(row["pending"]),
+        f"{row['parts_published']}/{row['parts']}",
+        str(row["withheld"]),
+        row["last_error"] or "",
     )
-    for row in rows:
-        listed.add_row(
-            row["series"],
-            row["modality"],
-            str(row["instances"]),
-            row["state"],
-            str(row["pending"]),
-            f"{row['parts_published']}/{row['parts']}",
-            str(row["withheld"]),
-            row["last_error"] or "",
-        )
-    console.print(listed)
 
 
 @app.command("show")
@@ -90,13 +122,13 @@ def show_series(
     """Show one series."""
     with opened(home, config) as gateway, gateway.reading() as connection:
         rows = overview.series(connection, gateway.gateway_id, key)
+        removed = overview.removed(connection, key)
     if not rows:
         fail("no such series here (dgis series list)")
     if as_json:
-        print_json(rows[0])
+        print_json({**rows[0], "removed": removed})
         return
-    for name, value in rows[0].items():
-        console.print(f"{name:16} {'' if value is None else value}", markup=False)
+    print_fields({**rows[0], "removed": "; ".join(removed)})
 
 
 def wait(

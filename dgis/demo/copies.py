@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dgis.trail.sealing import PREFIX
 from storage_nodes.folder import FolderNode
 from storage_nodes.record.reader import RecordReader
 from storage_nodes.record.sources import BufferSource
@@ -26,8 +27,9 @@ class NodeFolders:
                 yield f"{part}/{name}", body
 
     def digests(self) -> dict[str, bytes]:
-        """Return the SHA-256 of every object."""
-        return {name: hashlib.sha256(body).digest() for name, body in self.objects()}
+        """Return the SHA-256 of every copy; signed heads of the trail lie on whichever node was there."""
+        copies = ((name, body) for name, body in self.objects() if not name.startswith(f"sealed/{PREFIX}"))
+        return {name: hashlib.sha256(body).digest() for name, body in copies}
 
     def size_bytes(self) -> int:
         """Return how much lies there."""

@@ -20,6 +20,7 @@ from dgis.dimse.user_information import UserInformation, encode_user_information
 
 _VERSION = Struct(">H")
 _FIXED_BYTES = 68  # protocol version, reserved, two AE titles, 32 reserved bytes
+_MOST_SYNTAXES = 256  # the standard has some sixty
 _CONTEXT_FIXED_BYTES = 4  # context ID, reserved, result, reserved
 
 
@@ -128,6 +129,8 @@ def _proposed(value: memoryview) -> ProposedContext:
             abstract = text(sub)
         elif kind == Item.TRANSFER_SYNTAX:
             transfer.append(text(sub))
+        if len(transfer) > _MOST_SYNTAXES:
+            raise MalformedPduError(f"more than {_MOST_SYNTAXES} transfer syntaxes in a context")
     return ProposedContext(context_id, abstract, tuple(transfer))
 
 

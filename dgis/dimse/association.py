@@ -17,7 +17,7 @@ from dgis.dimse.pdu import (
     AbortReason,
 )
 from dgis.dimse.proposal import AgreedContext
-from dgis.dimse.upper_layer import UpperLayer
+from dgis.dimse.upper_layer import GIVING_WAY, UpperLayer
 from dgis.dimse.wire import Patience, Wire
 
 
@@ -49,6 +49,7 @@ class Association:
         self._send_pdu_bytes = min(peer_max_pdu_bytes, most) if peer_max_pdu_bytes else most
         self._left = 0  # bytes of the current PDU that are not read yet, and where they begin
         self._offset = 0
+        self._empty_values = 0  # in a row
         self._held: list[Buffer] = []  # a response that may go out together with the next message
         rate, window = limits.minimum_bytes_per_second, limits.window_seconds
         self._in_message = Patience("message", limits.message_seconds, rate, window)
@@ -69,7 +70,7 @@ class Association:
         self._wire.expect(self._between)
         self.idle_since = monotonic()
         if self._upper.stopping:  # looked at after `idle_since`, as `stop` sets it before it looks there
-            raise self._upper.abort("the gateway stops")
+            raise self._upper.abort(GIVING_WAY)
         return self._read_command()
 
     def next_response(self) -> Message:
@@ -105,8 +106,12 @@ class Association:
             consume(payload)
             last = bool(control & CONTROL_LAST)
 
-    def receive_small_data(self, context: AgreedContext) -> bytes | None:
-        """Return a whole data set that is kept in memory, or None where it passes `identifier_bytes`.
+    def receive_small_data(
+        self, context: AgreedContext, may_keep: Callable[[int], bool] = lambda _size: True
+    ) -> bytes | None:
+        """Return a whole data set that is kept in memory, or None where it is not kept.
+
+        That is where it passes `identifier_bytes`, or where `may_keep` says so of the size of a piece.
 
         Raises:
             AssociationEndedError: the association is over before the data set is.
@@ -116,7 +121,8 @@ class Association:
 
         def keep(piece: memoryview) -> None:
             nonlocal too_large
-            too_large = too_large or len(kept) + len(piece) > self._limits.identifier_bytes
+            size = len(kept) + len(piece)
+            too_large = too_large or size > self._limits.identifier_bytes or not may_keep(len(piece))
             if not too_large:
                 kept.extend(piece)
 
@@ -235,4 +241,7 @@ class Association:
         end = self._offset + PDV_LENGTH_FIELD + length
         self._left -= end - self._offset
         self._offset = end
+        self._empty_values = self._empty_values + 1 if start == end else 0
+        if self._empty_values > self._limits.most_empty_values:
+            raise self._upper.violation("data values without a byte, and no end of them")
         return context_id, control, memoryview(buffer)[start:end]

@@ -16,7 +16,7 @@ RESPONSE = 0x8000
 
 
 class MalformedCommandError(ValueError):
-    """Bytes that are no command set; the text holds tags and lengths, never content."""
+    """Bytes that are no command set; the text holds rules and sizes, never content."""
 
 
 class Field(IntEnum):
@@ -168,7 +168,8 @@ def decode_command(data: bytes | bytearray | memoryview) -> Command:
         offset += _ELEMENT.size
         stop = offset + length
         if group or stop > end:
-            raise MalformedCommandError(f"element ({group:04X},{element:04X}) of {length} bytes")
+            what = "an element of another group" if group else "an element longer than what is left"
+            raise MalformedCommandError(what)
         if length and element in _BY_ELEMENT:
             name, decode = _BY_ELEMENT[element]
             found[name] = decode(raw[offset:stop])

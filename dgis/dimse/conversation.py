@@ -3,20 +3,20 @@
 import itertools
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 
 import structlog
 
 from dgis.dimse.association import Association
-from dgis.dimse.commands import Field
+from dgis.dimse.commands import RESPONSE, Field
 from dgis.dimse.echo import serve_echo
 from dgis.dimse.endings import AssociationEndedError, Ending, EndingKind
 from dgis.dimse.find import serve_find
 from dgis.dimse.get import serve_get
 from dgis.dimse.limits import Limits
 from dgis.dimse.move import serve_move
-from dgis.dimse.negotiation import Agreement, negotiate, refuse_outright
+from dgis.dimse.negotiation import negotiate, refuse_outright
 from dgis.dimse.pdu import LOCAL_LIMIT_EXCEEDED, TEMPORARY_CONGESTION, Rejection
 from dgis.dimse.proposal import AssociateRequest
 from dgis.dimse.register import Register
@@ -27,7 +27,7 @@ from dgis.dimse.status import Refusal, Status
 from dgis.dimse.store import serve_store
 from dgis.dimse.transport import transport_of
 from dgis.dimse.turn import Turn
-from dgis.dimse.upper_layer import UpperLayer
+from dgis.dimse.upper_layer import GIVING_WAY, UpperLayer
 from dgis.dimse.wire import Wire
 
 _log = structlog.get_logger(__name__)
@@ -43,6 +43,8 @@ _SERVED: dict[int, tuple[Operation, Callable[[Turn], None]]] = {
 }
 _NOT_FOR_THIS_CLASS = Refusal(Status.SOP_CLASS_NOT_SUPPORTED, "this operation is not of this SOP class")
 _UNKNOWN_OPERATION = Refusal(Status.UNRECOGNIZED_OPERATION, "this operation is not supported")
+_NO_TLS = Ending(EndingKind.VIOLATION, "no TLS came about")
+_CUT = Ending(EndingKind.ABORTED, GIVING_WAY)
 _FAILED = Refusal(Status.PROCESSING_FAILURE, "the gateway failed to process the request")
 
 
@@ -64,6 +66,7 @@ class Conversation:
         self._tls = tls
         self._association: Association | None = None
         self._session: Session | None = None
+        self._is_cut = False
 
     def run(self) -> None:
         """Serve until the association ends; nothing is raised, whatever the peer or a service does."""
@@ -71,9 +74,13 @@ class Conversation:
             self._secure()
             self._converse()
         except AssociationEndedError as error:
-            self._ended(error.ending)
-        except OSError as error:  # TLS that does not come about, a peer gone before its first byte
-            self._ended(Ending(EndingKind.CLOSED, type(error).__name__))
+            self._ended(_CUT if self._is_cut else error.ending)
+        except ssl.SSLError:
+            self._ended(_NO_TLS)
+        except TimeoutError:
+            self._ended(Ending(EndingKind.TOO_SLOW, "TLS handshake"))
+        except OSError as error:  # a peer gone before its first byte
+            self._ended(_CUT if self._is_cut else Ending(EndingKind.CLOSED, type(error).__name__))
         except Exception as error:  # noqa: BLE001 - a defect in one association must not end the others
             _log.error("association_failed", error=type(error).__name__)
             self._ended(Ending(EndingKind.ABORTED, "a defect of the gateway"))
@@ -95,6 +102,7 @@ class Conversation:
 
     def cut(self) -> None:
         """End now; callable from another thread."""
+        self._is_cut = True
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -109,20 +117,25 @@ class Conversation:
         wire = Wire(transport_of(self._socket, self._limits.tick_seconds), self._limits)
         upper = UpperLayer(wire, Role.ACCEPTOR, self._limits)
         try:
-            request = upper.await_request()
-            admitted = self._admit(request)
-            if isinstance(admitted, Rejection):
-                raise upper.reject(admitted)
-            self._session = self._begin_session(request, admitted)
-            agreement = negotiate(request)
-            answer = agreement.answer(request, self._limits.max_pdu_bytes, admitted.identity_response)
-            upper.accept(answer, request.application_context)
-            association = Association(upper, wire, agreement.contexts, request.max_pdu_bytes, self._limits)
+            association, session, extended = self._agree(upper, wire)
             self._association = association
-            self._services.note(Event(Note.ASSOCIATION_OPENED, self.address, self._session))
-            self._serve(association, self._session, agreement)
+            self._services.note(Event(Note.ASSOCIATION_OPENED, self.address, session))
+            self._serve(association, session, extended)
         finally:
             upper.close()
+
+    def _agree(self, upper: UpperLayer, wire: Wire) -> tuple[Association, Session, Mapping[str, bytes]]:
+        """Come to an association; what was proposed, a megabyte perhaps, is not kept while it stands."""
+        request = upper.await_request()
+        admitted = self._admit(request)
+        if isinstance(admitted, Rejection):
+            raise upper.reject(admitted)
+        self._session = session = self._begin_session(request, admitted)
+        agreement = negotiate(request)
+        answer = agreement.answer(request, self._limits.max_pdu_bytes, admitted.identity_response)
+        upper.accept(answer, request.application_context)
+        association = Association(upper, wire, agreement.contexts, request.max_pdu_bytes, self._limits)
+        return association, session, agreement.extended
 
     def _admit(self, request: AssociateRequest) -> Admitted | Rejection:
         outright = refuse_outright(request, self._limits.smallest_pdu_bytes)
@@ -155,15 +168,19 @@ class Conversation:
             next(_numbers), admitted.caller, request.called_ae or "", request.calling_ae or "", self.address
         )
 
-    def _serve(self, association: Association, session: Session, agreement: Agreement) -> None:
+    def _serve(self, association: Association, session: Session, extended: Mapping[str, bytes]) -> None:
         while True:
             message = association.next_message()
-            turn = Turn(association, message, session, self._services, self._limits, agreement.extended)
-            if message.command.message_id is None and message.command.field != Field.C_CANCEL_RQ:
+            allowance = self._register.budget.allowance()
+            turn = Turn(association, message, session, self._services, self._limits, allowance, extended)
+            if message.command.message_id is None and _wants_answer(message.command.field):
                 raise association.abort("a request without a message ID")
-            _answer(turn)
+            try:
+                _answer(turn)
+            finally:
+                allowance.give_back()
             if association.stopping:
-                raise association.abort("the gateway stops")
+                raise association.abort(GIVING_WAY)
 
     def _ended(self, ending: Ending) -> None:
         note = Note.ASSOCIATION_REFUSED if ending.rejection else Note.ASSOCIATION_ENDED
@@ -174,12 +191,16 @@ class Conversation:
         self._services.note(Event(note, self.address, self._session, words=words))
 
 
+def _wants_answer(field: int) -> bool:
+    return field != Field.C_CANCEL_RQ and not field & RESPONSE
+
+
 def _answer(turn: Turn) -> None:
     """Serve one request; a cancel of what is over already is not answered (PS3.7 9.3.2.3)."""
     command, context = turn.message.command, turn.message.context
     if command.field == Field.C_CANCEL_RQ:
         return
-    if command.field & 0x8000:
+    if command.field & RESPONSE:
         raise turn.association.abort("a response to nothing")
     operation, serve = _SERVED.get(command.field, (None, None))
     service = service_of(context.abstract_syntax)
@@ -192,6 +213,7 @@ def _answer(turn: Turn) -> None:
         raise
     except Exception as error:  # the peer gets a status; where the message stood is unknown, so that is all
         _log.error("operation_failed", operation=operation.name, error=type(error).__name__)
+        turn.note(Note.REQUEST_REFUSED, _FAILED.status, _FAILED.comment)
         turn.refuse(_FAILED)
         raise turn.association.abort("a service failed") from error
 
@@ -199,4 +221,5 @@ def _answer(turn: Turn) -> None:
 def _decline(turn: Turn, refusal: Refusal) -> None:
     if turn.message.command.has_data_set:
         turn.association.discard_data(turn.message.context)
+    turn.note(Note.REQUEST_REFUSED, refusal.status, refusal.comment)
     turn.refuse(refusal)

@@ -14,6 +14,7 @@ class EndingKind(Enum):
     REJECTED = "rejected"
     PEER_ABORTED = "aborted by the peer"
     CLOSED = "closed without a release"
+    CUT_OFF = "closed inside a PDU"
     TOO_SLOW = "too slow"
     VIOLATION = "protocol violation"
     ABORTED = "aborted by us"

@@ -6,6 +6,7 @@ from time import monotonic
 import structlog
 
 from catalog.query import Fault, InvalidQuery, Query, Root
+from deid.deflate import is_deflated
 from dgis.dimse.answers import MatchWriter
 from dgis.dimse.commands import Field, response_to
 from dgis.dimse.endings import AssociationEndedError
@@ -21,7 +22,8 @@ _log = structlog.get_logger(__name__)
 _FLUSH_BYTES = 32_768  # matches that are ready leave together ...
 _FLUSH_SECONDS = 0.005  # ... unless the catalog takes its time
 _NO_IDENTIFIER = Refusal(Status.MISTYPED_ARGUMENT, "no identifier")
-_TOO_LARGE = Refusal(Status.OUT_OF_RESOURCES, "the identifier is too large")
+_TOO_LARGE = Refusal(Status.OUT_OF_RESOURCES, "the identifier is too large, or too many are at once")
+_COPIES = 3  # of an identifier while it is read and its query answered, values apart
 _FAILED = Refusal(Status.UNABLE_TO_PROCESS, "the catalog cannot answer now; ask again later")
 _STATUS_OF_FAULT = {
     Fault.LEVEL: Status.DATA_SET_MISMATCH,
@@ -40,14 +42,22 @@ def receive_identifier(turn: Turn) -> tuple[Identifier, Root, Options] | Refusal
     context = turn.message.context
     if not turn.message.command.has_data_set:
         return _NO_IDENTIFIER
-    data = turn.association.receive_small_data(context)
+    most_bytes = turn.limits.identifier_bytes
+    deflated = is_deflated(context.transfer_syntax)
+    if deflated and not turn.allowance.take(most_bytes * _COPIES):
+        turn.association.discard_data(context)
+        return _TOO_LARGE
+
+    def may_keep(size: int) -> bool:
+        return deflated or turn.allowance.take(size * _COPIES)
+
+    data = turn.association.receive_small_data(context, may_keep)
     if data is None:
         return _TOO_LARGE
     service = service_of(context.abstract_syntax)
     assert service is not None  # decided at dispatch
     assert service.root is not None
-    most_bytes = turn.limits.identifier_bytes
-    identifier = read_identifier(data, context.transfer_syntax, service.root, most_bytes)
+    identifier = read_identifier(data, context.transfer_syntax, service.root, most_bytes, turn.allowance.take)
     if isinstance(identifier, Refusal):
         return identifier
     agreed = turn.extended.get(context.abstract_syntax, b"")
@@ -67,7 +77,7 @@ def serve_find(turn: Turn) -> None:
     """
     received = receive_identifier(turn)
     if isinstance(received, Refusal):
-        turn.refuse(received)
+        _conclude(turn, received, 0)
         return
     identifier, root, options = received
     answers = _Answers(turn, identifier)
@@ -75,12 +85,16 @@ def serve_find(turn: Turn) -> None:
         refusal = answers.send_all(to_query(identifier, root, options))
     except InvalidQuery as invalid:
         refusal = refusal_of(invalid)
+    _conclude(turn, refusal, answers.count)
+
+
+def _conclude(turn: Turn, refusal: Refusal | None, matches: int) -> None:
+    status, words = (refusal.status, refusal.comment) if refusal else (Status.SUCCESS, "")
+    turn.note(Note.QUERY_ENDED, status, words, {"matches": matches})
     if refusal is None:
         turn.reply(Status.SUCCESS)
     else:
         turn.refuse(refusal)
-    status = Status.SUCCESS if refusal is None else refusal.status
-    turn.note(Note.QUERY_ENDED, status, counts={"matches": answers.count})
 
 
 class _Answers:

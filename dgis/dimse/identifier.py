@@ -1,7 +1,9 @@
 """Identifiers of C-FIND, C-MOVE and C-GET requests, read into a query (PS3.4 C.4.1.1.3, C.4.2.1.4)."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from struct import Struct
 
 from pydicom.datadict import keyword_for_tag
@@ -18,6 +20,11 @@ _SPECIFIC_CHARACTER_SET = 0x00080005
 _PROSE = frozenset({"LT", "ST", "UT"})  # a backslash in them is a character, PS3.5 6.2
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i"}
 _WILD = re.compile(r"[*?]")
+_MOST_ELEMENTS = 4096  # the dictionary of the standard has about so many
+_MOST_VALUES = 100_000  # of all keys together: a long list of UIDs
+_BYTES_A_VALUE = 256  # of memory, until the query is answered: a text and its places in lists
+_TOO_MUCH_AT_ONCE = Refusal(Status.OUT_OF_RESOURCES, "too many long queries at once; ask again later")
+_TOO_MANY = Refusal(Status.OUT_OF_RESOURCES, "more keys or values than any query has")
 _UNREADABLE = Refusal(Status.UNABLE_TO_PROCESS, "the identifier cannot be read")
 _NO_LEVEL = Refusal(
     Status.DATA_SET_MISMATCH, "Query/Retrieve Level missing or not of this model", (QUERY_RETRIEVE_LEVEL,)
@@ -42,18 +49,30 @@ class Options:
     fuzzy: bool = False
 
 
-def read_identifier(data: bytes, transfer_syntax: str, root: Root, most_bytes: int) -> Identifier | Refusal:
+def read_identifier(
+    data: bytes,
+    transfer_syntax: str,
+    root: Root,
+    most_bytes: int,
+    may_keep: Callable[[int], bool] = lambda _size: True,
+) -> Identifier | Refusal:
     """Read an identifier in the transfer syntax of its context.
 
     A key is supported when the catalog can answer it at the level; private elements, sequences and keys of
-    lower levels are not.
+    lower levels are not. `may_keep` is asked before its values take that many bytes of memory.
     """
     try:
         plain = inflate_bounded(data, most_bytes) if is_deflated(transfer_syntax) else data
         encoding = detect_encoding(plain, encoding_of(transfer_syntax))
-        found = {element.tag: element for element in elements(plain, encoding)}
+        walked = list(islice(elements(plain, encoding), _MOST_ELEMENTS + 1))
     except (WalkError, InflateError):
         return _UNREADABLE
+    values = plain.count(b"\\")
+    if len(walked) > _MOST_ELEMENTS or values > _MOST_VALUES:
+        return _TOO_MANY
+    if not may_keep(values * _BYTES_A_VALUE):
+        return _TOO_MUCH_AT_ONCE
+    found = {element.tag: element for element in walked}
     encodings = encodings_of(_raw(plain, found.get(_SPECIFIC_CHARACTER_SET)))
     named = _raw(plain, found.get(QUERY_RETRIEVE_LEVEL)).strip(b"\0 ").decode("ascii", "replace")
     level = next((level for level in LEVELS[root] if level.value == named), None)

@@ -21,7 +21,7 @@ _WORDS = {
     STUDY_INSTANCE_UID: "Study Instance UID",
     SERIES_INSTANCE_UID: "Series Instance UID",
 }
-_LONGEST_INFLATED_BYTES = 16 << 20  # a header that inflates beyond it is no header
+_LONGEST_INFLATED_BYTES = 8 << 20  # a header that inflates beyond it is no header
 _MOST_ELEMENTS = 20_000  # of the top level, before the series UID; real headers have hundreds
 _LONGEST_VALUE_BYTES = 128  # more of a UID is not looked at: 64 is the most a UID has
 
@@ -113,7 +113,9 @@ def _values(head: Buffer, encoding: Encoding) -> Iterator[tuple[int, int, int]]:
             yield group << 16 | number, value, length
             position = value + length
         else:
-            element = next(elements(head, encoding, position))
+            element = next(elements(head, encoding, position), None)
+            if element is None:
+                return
             yield element.tag, element.value, max(element.length, 0)
             position = element.end
 

@@ -19,6 +19,8 @@ class Limits:
     command_bytes: int = 65_536
     identifier_bytes: int = 4 << 20  # a list of 60,000 UIDs
     header_scan_bytes: int = 8 << 20  # the most that is kept of a data set while its UIDs are looked for
+    kept_bytes: int = 64 << 20  # of identifiers and headers, for all associations together
+    most_empty_values: int = 1024  # data values without a byte, one after another
 
     artim_seconds: float = 10.0  # PS3.8 9.1.5, while an A-ASSOCIATE-RQ is awaited (Sta2)
     close_seconds: float = 2.0  # PS3.8 9.1.5, while the peer is to close the connection (Sta13)

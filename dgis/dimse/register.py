@@ -1,10 +1,11 @@
-"""Who is connected: bounds on associations, and on connections that never propose one."""
+"""Who is connected: bounds on associations, on connections that never propose one, on what all keep."""
 
 import threading
 from collections import Counter
 from collections.abc import Iterable
 from typing import Protocol
 
+from dgis.dimse.budget import Budget
 from dgis.dimse.limits import Limits
 
 
@@ -32,6 +33,7 @@ class Register:
     """
 
     def __init__(self, limits: Limits) -> None:
+        self.budget = Budget(limits.kept_bytes)
         self._limits = limits
         self._waiting: dict[Connection, None] = {}  # in order of arrival
         self._standing: dict[Connection, None] = {}

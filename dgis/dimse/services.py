@@ -143,6 +143,7 @@ class Note(Enum):
     ASSOCIATION_OPENED = "association_opened"
     ASSOCIATION_REFUSED = "association_refused"
     ASSOCIATION_ENDED = "association_ended"
+    REQUEST_REFUSED = "request_refused"
     STORE_REFUSED = "store_refused"
     QUERY_ENDED = "query_ended"
     RETRIEVE_ENDED = "retrieve_ended"

@@ -3,12 +3,17 @@
 Success (0x0000) is sent after `Sink.commit` returned and at no other place.
 """
 
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 import structlog
 
+from deid.deflate import is_deflated
+from dgis.dimse.budget import Allowance
 from dgis.dimse.commands import Command
+from dgis.dimse.fragments import Buffer
 from dgis.dimse.identify import SOP_CLASS_UID, SOP_INSTANCE_UID, Identity, identify
 from dgis.dimse.services import Incoming, Note, Sink, Stored
 from dgis.dimse.status import Refusal, Status
@@ -34,6 +39,8 @@ _CLASS_MISMATCH = Refusal(
 _INSTANCE_MISMATCH = Refusal(
     Status.DATA_SET_MISMATCH, "SOP Instance UID in data set and command differ", (SOP_INSTANCE_UID,)
 )
+_TOO_MUCH_AT_ONCE = Refusal(Status.OUT_OF_RESOURCES, "too many long headers at once; send it again later")
+_INFLATING = threading.Lock()  # megabytes, to see a header
 _HEADER_TOO_LONG = Refusal(Status.CANNOT_UNDERSTAND, "Study and Series Instance UID not found in the header")
 
 
@@ -61,7 +68,8 @@ def _receive(turn: Turn) -> Refusal | None:
     if isinstance(sink, Refusal):
         turn.association.discard_data(message.context)
         return sink
-    reception = _Reception(sink, incoming, turn.limits.header_scan_bytes)
+    header = _Header(incoming.transfer_syntax, turn.limits.header_scan_bytes, turn.allowance)
+    reception = _Reception(sink, incoming, header)
     try:
         turn.association.receive_data(message.context, reception.take)
         return reception.finish()
@@ -106,10 +114,10 @@ def _guarded(call: Callable[[], _T]) -> _T | Refusal:
 class _Reception:
     """One data set on its way into its sink."""
 
-    def __init__(self, sink: Sink, incoming: Incoming, most_header_bytes: int) -> None:
+    def __init__(self, sink: Sink, incoming: Incoming, header: "_Header") -> None:
         self._sink = sink
         self._incoming = incoming
-        self._header = _Header(incoming.transfer_syntax, most_header_bytes)
+        self._header = header
         self._failure: Refusal | None = None  # what comes after it is read and dropped
         self._committed = False
 
@@ -140,9 +148,10 @@ class _Reception:
 class _Header:
     """Looks for the identity in the first piece, and keeps pieces only while it is not found."""
 
-    def __init__(self, transfer_syntax: str, most_bytes: int) -> None:
+    def __init__(self, transfer_syntax: str, most_bytes: int, allowance: Allowance) -> None:
         self._transfer_syntax = transfer_syntax
         self._most_bytes = most_bytes
+        self._allowance = allowance
         self._kept = bytearray()
         self._next_look_bytes = 0
         self._found: Identity | Refusal | None = None
@@ -151,21 +160,30 @@ class _Header:
         if self._found is not None:
             return
         if not self._kept:  # nearly always found here, and nothing is copied
-            self._found = identify(piece, self._transfer_syntax, whole=False)
+            self._found = self._identified(piece, whole=False)
             self._next_look_bytes = 2 * len(piece)
+        if self._found is None and not self._allowance.take(len(piece)):
+            self._found, self._kept = _TOO_MUCH_AT_ONCE, bytearray()
         if self._found is None:
             self._kept += piece
             self._look()
 
     def identity(self) -> Identity | Refusal:
         if self._found is None:
-            self._found = identify(self._kept, self._transfer_syntax)
+            self._found = self._identified(self._kept, whole=True)
         return self._found or _HEADER_TOO_LONG
+
+    def _identified(self, head: Buffer, *, whole: bool) -> Identity | Refusal | None:
+        inflating: AbstractContextManager[object] = nullcontext()
+        if is_deflated(self._transfer_syntax):
+            inflating = _INFLATING
+        with inflating:
+            return identify(head, self._transfer_syntax, whole=whole)
 
     def _look(self) -> None:
         if len(self._kept) >= self._next_look_bytes:  # each look waits for twice as much: linear in all
             self._next_look_bytes = 2 * len(self._kept)
-            self._found = identify(self._kept, self._transfer_syntax, whole=False)
+            self._found = self._identified(self._kept, whole=False)
         if self._found is None and len(self._kept) > self._most_bytes:
             self._found = _HEADER_TOO_LONG
         if self._found is not None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dgis.dimse.association import Association, Message
+from dgis.dimse.budget import Allowance
 from dgis.dimse.commands import response_to
 from dgis.dimse.fragments import Buffer
 from dgis.dimse.limits import Limits
@@ -21,6 +22,7 @@ class Turn:
     session: Session
     services: Services
     limits: Limits
+    allowance: Allowance  # for what has to be kept of the request in memory
     extended: Mapping[str, bytes]  # what extended negotiation agreed on, by SOP class
 
     def reply(self, status: int, data: Iterable[Buffer] | None = None, **values: Any) -> None:  # noqa: ANN401 (fields of Command)

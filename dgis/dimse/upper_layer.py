@@ -44,6 +44,8 @@ _CLOSING = {Action.AE_4, Action.AR_3, Action.AR_5, Action.AA_2, Action.AA_3, Act
 _COLLIDED = {State.COLLISION_REQUESTOR_AWAIT_LOCAL, State.COLLISION_ACCEPTOR_AWAIT_LOCAL}
 _OVER = {State.IDLE, State.AWAIT_CLOSE}
 
+GIVING_WAY = "it gave way to another, or the gateway stops"
+
 _SMALL_PDU_BYTES = 1024  # release, abort and reject have 4 bytes; more is let pass, much more is not
 _SLACK_BYTES = 64  # some senders do not count headers in the maximum length they were offered
 _BUFFERED_PDUS = 4  # read ahead of the one at hand: what is cut is moved once in four PDUs
@@ -76,8 +78,9 @@ class UpperLayer:
         self._step(Event.TRANSPORT_INDICATED)
         self._wire.expect(Patience("association request", self._limits.artim_seconds))
         self._next_pdu()
-        assert isinstance(self._decoded, AssociateRequest)  # nothing else leads from Sta2 to here
-        return self._decoded
+        request, self._decoded = self._decoded, None  # a megabyte perhaps
+        assert isinstance(request, AssociateRequest)  # nothing else leads from Sta2 to here
+        return request
 
     def accept(self, accept: AssociateAccept, application_context: str) -> None:
         """Answer with an A-ASSOCIATE-AC; the association stands.
@@ -180,14 +183,16 @@ class UpperLayer:
 
     def _next_pdu(self) -> tuple[int, int, int]:
         """Return type, offset and length of a PDU that leaves something to do; all other ways out raise."""
+        how = EndingKind.CLOSED
         try:
             kind, length = self._wire.next_header()
+            how = EndingKind.CUT_OFF
             if kind == PduType.DATA and self.state is State.ESTABLISHED and self._fits(length):
                 return kind, self._wire.take(length), length  # DT-2: stays in Sta6; every image passes here
             event = self._judge(kind, length)
             offset = self._wire.take(length)
         except TransportClosedError as error:
-            raise self._transport_gone(str(error)) from error
+            raise self._transport_gone(str(error), how) from error
         except PeerTooSlowError as error:
             raise self._out_of_patience(str(error)) from error
         self._decode(kind, offset, length)
@@ -274,11 +279,11 @@ class UpperLayer:
         except PeerTooSlowError as error:
             raise self._out_of_patience(str(error)) from error
 
-    def _transport_gone(self, words: str) -> AssociationEndedError:
+    def _transport_gone(self, words: str, how: EndingKind = EndingKind.CLOSED) -> AssociationEndedError:
         if self.stopping and self.established:
-            return self.abort("the gateway stops")
+            return self.abort(GIVING_WAY)
         self._step(Event.TRANSPORT_CLOSED)
-        return AssociationEndedError(Ending(EndingKind.CLOSED, words))
+        return AssociationEndedError(Ending(how, words))
 
     def _out_of_patience(self, words: str) -> AssociationEndedError:
         if self.state is State.AWAIT_ASSOCIATE_REQUEST:

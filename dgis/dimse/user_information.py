@@ -8,6 +8,7 @@ from dgis.dimse.pdu import MalformedPduError
 from dgis.dimse.proposal import AssociateAccept, AssociateRequest, Roles, UserIdentity
 
 _U32 = Struct(">I")
+_MOST_CLASSES = 1024  # an association has 128 contexts; some senders name every class they know
 _ONE_OPERATION_EACH_WAY = b"\0\1\0\1"  # PS3.7 D.3.3.3: what is meant without the item, too
 
 
@@ -34,6 +35,8 @@ class UserInformation:
             reader = _READERS.get(kind)
             if reader is not None:
                 reader(self, value)
+            if max(len(self.roles), len(self.extended)) > _MOST_CLASSES:
+                raise MalformedPduError(f"roles or negotiation of more than {_MOST_CLASSES} SOP classes")
 
     def read_max_length(self, value: memoryview) -> None:
         """PS3.8 D.1.1."""

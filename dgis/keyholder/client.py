@@ -6,9 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from dgis.identity.issued import Issued
 from dgis.keyholder import protocol
 from dgis.keyholder.address import socket_address
+from dgis.keyholder.issue import IssueRequest
 from dgis.keyholder.protocol import (
     Identifiers,
     KeyholderGone,
@@ -16,6 +19,7 @@ from dgis.keyholder.protocol import (
     PseudonymsRequest,
     Request,
     RestoreRequest,
+    RootRequest,
 )
 from storage_nodes.names import RecordKey
 
@@ -36,6 +40,14 @@ class NotRestored:
     """The worker refused; the reason is in words and names nothing of the content."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """No credential: the name of a `Reason`, empty where nobody is known by what was presented, and words."""
+
+    reason: str
+    words: str
 
 
 class KeyholderClient:
@@ -73,6 +85,42 @@ class KeyholderClient:
         if status != protocol.DONE:
             raise KeyholderGone("the worker has no site secret")
         return [Keys(*row) for row in json.loads(said)]
+
+    def answers(self) -> bool:
+        """Whether a worker listens on this host."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(_CONNECT_SECONDS)
+            try:
+                with socket_address(self._path) as address:
+                    connection.connect(address)
+            except OSError:
+                return False
+        return True
+
+    def issue(self, request: IssueRequest) -> Issued | Refused:
+        """Have a login verified and turned into a credential.
+
+        Raises:
+            KeyholderGone: no worker answers on this host, or it could not answer.
+        """
+        status, said = self._answer(request)
+        if status != protocol.DONE:
+            return Refused(str(said["refused"]), str(said["words"]))
+        return Issued(str(said["credential"]), int(said["until_s"]))
+
+    def root(self) -> dict[str, Any]:
+        """Return what credentials of the grid are verified with.
+
+        Raises:
+            KeyholderGone: as `issue`.
+        """
+        return self._answer(RootRequest())[1]
+
+    def _answer(self, request: Request) -> tuple[int, dict[str, Any]]:
+        with self._ask(request) as connection:
+            status, length = protocol.receive_answer_head(connection)
+            said = json.loads(b"".join(protocol.receive_exactly(connection, length)))
+        return status, said
 
     @contextmanager
     def _ask(self, request: Request) -> Iterator[socket.socket]:

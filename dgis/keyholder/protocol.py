@@ -2,9 +2,10 @@
 
 request   u32 length, JSON: {"restore": record key, "positions": [int, ...]}
                          or {"pseudonyms": [[issuer, patient ID, study, series, SOP instance UID], ...]}
+                         or {"issue": dgis/keyholder/issue.py}, {"root": true}
 answer    u8 status, u64 length, then `length` bytes: DONE, or words (REFUSED)
 
-A restore is answered once for each position, with the original data set; pseudonyms once, with JSON.
+A restore is answered once for each position, with the original data set; all else once, with JSON.
 Integers are big endian. The socket lies under the home with mode 0600: whoever can open it could read
 the key files as well. No key ever crosses it.
 """
@@ -15,6 +16,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, field
 
+from dgis.keyholder.issue import IssueRequest
 from storage_nodes.names import RecordKey
 
 DONE = 0
@@ -66,17 +68,17 @@ class PseudonymsRequest:
     of: tuple[Identifiers, ...]
 
 
-Request = RestoreRequest | PseudonymsRequest
+@dataclass(frozen=True, slots=True)
+class RootRequest:
+    """What credentials of the grid are verified with is wanted."""
+
+
+Request = RestoreRequest | PseudonymsRequest | IssueRequest | RootRequest
 
 
 def send_request(connection: socket.socket, request: Request) -> None:
     """Write one request."""
-    said = (
-        {"restore": str(request.record_key), "positions": request.positions}
-        if isinstance(request, RestoreRequest)
-        else {"pseudonyms": [astuple(each) for each in request.of]}
-    )
-    body = json.dumps(said).encode()
+    body = json.dumps(_said(request)).encode()
     connection.sendall(_LENGTH.pack(len(body)) + body)
 
 
@@ -98,8 +100,24 @@ def receive_request(connection: socket.socket) -> Request | None:
             return RestoreRequest(RecordKey(key), tuple(positions))
         case {"pseudonyms": [*rows]} if all(map(_is_identifiers, rows)):
             return PseudonymsRequest(tuple(Identifiers(*row) for row in rows))
+        case {"issue": dict(asked)}:
+            return IssueRequest.read(asked)
+        case {"root": True}:
+            return RootRequest()
         case _:
-            raise ValueError("neither a restore nor a pseudonym request")
+            raise ValueError("no request that is known")
+
+
+def _said(request: Request) -> dict[str, object]:
+    match request:
+        case RestoreRequest():
+            return {"restore": str(request.record_key), "positions": request.positions}
+        case PseudonymsRequest():
+            return {"pseudonyms": [astuple(each) for each in request.of]}
+        case IssueRequest():
+            return {"issue": request.written()}
+        case RootRequest():
+            return {"root": True}
 
 
 def send_answer_head(connection: socket.socket, status: int, length: int) -> None:

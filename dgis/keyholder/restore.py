@@ -25,6 +25,9 @@ _OPEN_PARTS = 8  # kept open for the next request: a study is often asked for im
 _AHEAD = 2  # instances restored while one is being sent
 
 
+_Which = tuple[RecordKey, int]  # a part, and how much of its record is read at a time
+
+
 class _Part:
     """Companion and record of one part; the record is opened when the first payload is wanted."""
 
@@ -40,6 +43,10 @@ class _Part:
         return self._shelf.record(self._key, self._read_ahead_bytes)
 
 
+_Said = Restored | NotRestored
+_Answer = tuple[_Part | None, _Said]  # with the part it was restored from
+
+
 class Restorer:
     """Gives originals back, byte for byte or not at all."""
 
@@ -48,34 +55,55 @@ class Restorer:
         self._keys = keys
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="restore")
         self._lock = Lock()
-        self._open: OrderedDict[tuple[RecordKey, int], _Part] = OrderedDict()
+        self._open: OrderedDict[_Which, _Part] = OrderedDict()
 
     def __call__(self, request: RestoreRequest) -> Iterator[Restored | NotRestored]:
         """Yield the originals of a request in order, the next ones being restored meanwhile."""
-        ahead: list[Future[Restored | NotRestored]] = []
+        ahead: list[Future[_Answer]] = []
         which = (request.record_key, read_ahead_bytes(len(request.positions)))
         for position in request.positions:
             ahead.append(self._threads.submit(self._restore, which, position))
             if len(ahead) > _AHEAD:
-                yield ahead.pop(0).result()
+                yield self._still(which, *ahead.pop(0).result())
         for each in ahead:
-            yield each.result()
+            yield self._still(which, *each.result())
 
-    def _restore(self, which: tuple[RecordKey, int], position: int) -> Restored | NotRestored:
+    def forget(self) -> None:
+        """Close the parts that are open: what was read of a companion stays in memory with them."""
+        with self._lock:
+            self._open.clear()
+
+    def _still(self, which: _Which, part: _Part | None, answer: _Said) -> _Said:
+        """Return the answer, unless the key was destroyed since it was restored ahead of its turn."""
+        if part is None:
+            return answer
         try:
-            return self._restored(which, position)
-        except KeyShredded:
-            return NotRestored("the patient's key was destroyed; the original no longer exists")
-        except KeyMissing:
-            return NotRestored("no key store that answers holds the patient's key")
-        except (KeysError, NotHere, SealRefused, RestoreRefused) as error:
+            part.companion.check_key()
+        except KeysError as error:
+            return self._refused(which, error)
+        return answer
+
+    def _restore(self, which: _Which, position: int) -> _Answer:
+        try:
+            part = self._part(which)
+            return part, self._restored(part, position)
+        except KeysError as error:
+            return None, self._refused(which, error)
+        except (NotHere, SealRefused, RestoreRefused) as error:
             _log.warning("original_not_restored", record=which[0], position=position, reason=str(error))
             self._forget(which)
-            return NotRestored(str(error))
+            return None, NotRestored(str(error))
 
-    def _restored(self, which: tuple[RecordKey, int], position: int) -> Restored:
-        part = self._part(which)
+    def _refused(self, which: _Which, error: KeysError) -> NotRestored:
+        self._forget(which)
+        if isinstance(error, KeyShredded):
+            return NotRestored("the patient's key was destroyed; the original no longer exists")
+        if isinstance(error, KeyMissing):
+            return NotRestored("no key store that answers holds the patient's key")
+        _log.warning("key_not_to_be_had", record=which[0], reason=str(error))
+        return NotRestored(str(error))
 
+    def _restored(self, part: _Part, position: int) -> Restored:
         def payload(number: int) -> Buffer:
             return part.record.payload(position, number)
 
@@ -87,7 +115,7 @@ class Restorer:
 
         return part.companion.ask(checked)
 
-    def _part(self, which: tuple[RecordKey, int]) -> _Part:
+    def _part(self, which: _Which) -> _Part:
         with self._lock:
             part = self._open.get(which)
             if part is not None:
@@ -100,6 +128,6 @@ class Restorer:
                 self._open.popitem(last=False)
         return part
 
-    def _forget(self, which: tuple[RecordKey, int]) -> None:
+    def _forget(self, which: _Which) -> None:
         with self._lock:
             self._open.pop(which, None)

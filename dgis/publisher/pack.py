@@ -14,7 +14,10 @@ from deid.elements import Buffer
 from deid.engine import Deidentifier
 from deid.keys.values import PatientKey
 from deid.outcome import Published, Withheld
+from deid.pixel_decision import PixelDecision
 from deid.restore import RestoreRefused, restore
+from deid.science.check import ScienceCheck
+from deid.science.outcome import Kept, removed_words, withheld_instead
 from deid.seal.reader import open_companion
 from deid.seal.values import Sealable, SealNames
 from deid.seal.writer import Companion, seal_part
@@ -46,6 +49,7 @@ class Source:
     transfer_syntax: str
     sha256: bytes = field(repr=False)
     data: Buffer = field(repr=False)
+    decision: PixelDecision | None = None  # in the place of what the rules say of its pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class PackedPart:
     companion: Companion
     published: tuple[PackedInstance, ...]
     withheld: tuple[SealedWhole, ...]
+    removed: tuple[str, ...] = ()  # by the options from what is published, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +93,13 @@ class Sealing:
 
 @dataclass(frozen=True, slots=True)
 class Packer:
-    """How this site packs: its de-identifier, what a record says of itself, and threads for the codecs."""
+    """How this site packs: its de-identifier, what holds its work against the originals, and codec threads.
+
+    `about` is what a record says of itself.
+    """
 
     deidentifier: Deidentifier
+    science: ScienceCheck
     about: Mapping[str, JSON]
     executor: Executor | None = None
 
@@ -104,11 +113,12 @@ def pack(key: RecordKey, sources: Sequence[Source], packer: Packer, sealing: Sea
     Raises:
         PackError: the cached bytes are not those that were received.
     """
-    told = [(source, _deidentified(packer.deidentifier, source)) for source in sources]
-    published = [(source, form) for source, form in told if isinstance(form, Published)]
-    withheld = [(source, form.reason.value) for source, form in told if isinstance(form, Withheld)]
+    told = [(source, *_checked(packer, source)) for source in sources]
+    published = [(source, form) for source, form, _kept in told if isinstance(form, Published)]
+    withheld = [(source, form.reason.value) for source, form, _kept in told if isinstance(form, Withheld)]
     record, published, refused = _recorded(key, published, packer)
     withheld += refused
+    in_record = {source.phi_instance_id for source, _form in published}
     sealables = [
         *(_sealable(source, form) for source, form in published),
         *(_whole(source) for source, _reason in withheld),
@@ -120,6 +130,9 @@ def pack(key: RecordKey, sources: Sequence[Source], packer: Packer, sealing: Sea
         companion=companion,
         published=_described(record, published),
         withheld=tuple(SealedWhole(source.phi_instance_id, reason) for source, reason in withheld),
+        removed=tuple(
+            removed_words(kept for source, _form, kept in told if source.phi_instance_id in in_record)
+        ),
     )
 
 
@@ -142,8 +155,15 @@ def _recorded(
     return None, [], refused
 
 
-def _deidentified(deidentifier: Deidentifier, source: Source) -> Published | Withheld:
-    return deidentifier.deidentify(source.data, source.transfer_syntax, source.sop_instance_uid)
+def _checked(packer: Packer, source: Source) -> tuple[Published | Withheld, Kept]:
+    """De-identify one original; where the result does not say what the original does, withhold it."""
+    form = packer.deidentifier.deidentify(
+        source.data, source.transfer_syntax, source.sop_instance_uid, source.decision
+    )
+    if isinstance(form, Withheld):
+        return form, Kept()
+    checked = packer.science.check(source.data, source.transfer_syntax, form)
+    return (form, checked) if isinstance(checked, Kept) else (withheld_instead(form), Kept())
 
 
 def _record_instance(source: Source, form: Published) -> RecordInstance:

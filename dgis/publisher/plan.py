@@ -15,6 +15,14 @@ class Sized(Protocol):
         """Bytes of the data set."""
 
 
+class Planned(Sized, Protocol):
+    """An instance that is to be in a part."""
+
+    @property
+    def phi_instance_id(self) -> int:
+        """Its row."""
+
+
 Instance = TypeVar("Instance", bound=Sized)
 
 

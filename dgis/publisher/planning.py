@@ -10,9 +10,9 @@ from catalog.tables import PHI
 from dgis.cache.publish_queue import State
 from dgis.cache.rows import refresh_series
 from dgis.cache.sql import in_lists, location_of
-from dgis.publisher.plan import cut
+from dgis.publisher.plan import Planned, cut
 from dgis.publisher.tables import publish_part, publish_part_instance
-from dgis.publisher.values import Job, Original, PartState, Step, Suspicion
+from dgis.publisher.values import Beginning, Job, Original, PartState, Step
 from dgis.tables import cache_instance, publish_job
 from storage_nodes.names import RecordKey
 
@@ -63,9 +63,9 @@ def settle(connection: sa.Connection, job: Job) -> None:
 def add_part(
     connection: sa.Connection,
     job: Job,
-    part: Sequence[Original],
+    part: Sequence[Planned],
     now_ms: int,
-    suspicion: Suspicion = Suspicion(),  # noqa: B008 (frozen)
+    beginning: Beginning = Beginning(),  # noqa: B008 (frozen)
 ) -> None:
     """Write a part that is to be published, under a record key of its own."""
     series = connection.execute(
@@ -78,14 +78,15 @@ def add_part(
             gateway_id=job.gateway_id,
             phi_series_id=job.phi_series_id,
             record_key=str(key),
-            state=PartState.WAITING.value,
+            state=beginning.state.value,
             instances=len(part),
-            raw_bytes=sum(original.length for original in part),
+            # Of a part that was decided on, the original was counted when it was sealed whole.
+            raw_bytes=sum(each.length for each in part) if beginning.state is PartState.WAITING else 0,
             planned_ms=now_ms,
             not_before_ms=now_ms,
             step=Step.PLANNED.value,
-            strikes=suspicion.strikes,
-            last_error=suspicion.last_error,
+            strikes=beginning.strikes,
+            last_error=beginning.last_error,
         )
         .returning(publish_part.c.id)
     ).scalar_one()

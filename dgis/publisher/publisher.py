@@ -12,22 +12,34 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import sqlalchemy as sa
 import structlog
 
 from catalog import publish as catalog
+from catalog.audit import trail
+from catalog.audit.values import Event, Happening, Json
 from catalog.tables import PHI
+from deid.elements import Buffer
+from deid.keys.generations import current_key
 from deid.keys.store import KeyStore
 from deid.keys.values import KeysError
 from dgis import failpoints, layouts
 from dgis.cache.extent import EvictedError
 from dgis.cache.index import CacheIndex
 from dgis.cache.sql import reading
+from dgis.erasure.fence import may_publish
+from dgis.keyholder.client import NotRestored
+from dgis.keyholder.protocol import RestoreRequest
+from dgis.keyholder.server import Restore
 from dgis.publisher import planning, queue
 from dgis.publisher.pack import PackedPart, Packer, PackError, Sealing, Source, pack
 from dgis.publisher.rows import sealed_rows
-from dgis.publisher.values import Failure, Job, Original, Owner, Part, Result, Step
+from dgis.publisher.values import Failure, Job, Original, Owner, Part, Result, Sealed, Step
+from dgis.review.carrying import note_outcomes
+from dgis.spooled import spooled
 from replica.context import Replicas
 from replica.intent import IntentLost, commit_copies
 from replica.store import put_with_quorum
@@ -53,7 +65,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What publishing works with."""
+    """What publishing works with; `scratch` is where large restored originals wait in nameless files."""
 
     engine: sa.Engine
     cache: CacheIndex
@@ -61,6 +73,16 @@ class Means:
     keys: KeyStore
     replicas: Replicas
     clock_ms: Callable[[], int]
+    restore: Restore
+    scratch: Path | None = None
+
+
+class _Key(NamedTuple):
+    """Under which key a part is sealed: whose, its name, and the key of the study it is of."""
+
+    patient: str
+    name: str
+    study: str
 
 
 class Publisher:
@@ -73,6 +95,8 @@ class Publisher:
         self._keys = means.keys
         self._replicas = means.replicas
         self._clock_ms = means.clock_ms
+        self._restore = means.restore
+        self._scratch = means.scratch
         self._owner = owner
         self._pace = pace
 
@@ -107,11 +131,12 @@ class Publisher:
 
     def _publish(self, part: Part) -> None:
         with ExitStack() as stack:
-            packed = self._pack(part, stack)
+            key, packed = self._pack(part, stack)
             failpoints.hit("publish.packed")
-            stored = self._put(part, packed)
+            # Where a decision publishes nothing, what was sealed whole lies in its companion already.
+            stored = self._put(part, packed) if packed.published or not part.decided else []
         failpoints.hit("publish.placed")
-        self._commit(part, packed, stored)
+        self._commit(part, packed, stored, key)
         _log.info(
             "part_published",
             record=part.record_key,
@@ -120,32 +145,47 @@ class Publisher:
             attempts=part.attempts,
         )
 
-    def _pack(self, part: Part, stack: ExitStack) -> PackedPart:
+    def _pack(self, part: Part, stack: ExitStack) -> tuple[_Key, PackedPart]:
         with reading(self._engine) as connection:
-            patient_key = connection.execute(
-                sa.select(PHI.series.c.patient_key).where(PHI.series.c.id == part.phi_series_id)
-            ).scalar_one()
+            series = PHI.series.c
+            keys = sa.select(series.patient_key, series.study_key).where(series.id == part.phi_series_id)
+            patient_key, study_key = connection.execute(keys).one()
             rows = sealed_rows(
                 connection, part.phi_series_id, [each.phi_instance_id for each in part.originals]
             )
-        key = self._keys.get_or_create(patient_key)
+        key = current_key(self._keys, patient_key)
         failpoints.hit("publish.keyed")
         sources = [self._open(original, stack) for original in part.originals]
-        return pack(part.record_key, sources, self._packer, Sealing(self._keys.site, key, rows))
+        packed = pack(part.record_key, sources, self._packer, Sealing(self._keys.site, key, rows))
+        return _Key(patient_key, key.name, study_key), packed
 
     def _open(self, original: Original, stack: ExitStack) -> Source:
-        if original.length < _READ_BELOW_BYTES:
-            with self._cache.open(original.location) as extent:
-                data: bytes | memoryview = extent.read(0, original.length)
+        location = original.location
+        data: Buffer
+        if isinstance(location, Sealed):
+            data = self._restored(location)
+        elif original.length < _READ_BELOW_BYTES:
+            with self._cache.open(location) as extent:
+                data = extent.read(0, original.length)
         else:
-            data = stack.enter_context(self._cache.open(original.location)).view()
+            data = stack.enter_context(self._cache.open(location)).view()
         return Source(
             original.phi_instance_id,
             original.sop_instance_uid,
             original.transfer_syntax,
-            original.location.sha256,
+            location.sha256,
             data,
+            original.decision,
         )
+
+    def _restored(self, sealed: Sealed) -> Buffer:
+        """Return an original that lies in a companion alone; it was compared with its digest there."""
+        (answer,) = self._restore(RestoreRequest(sealed.record_key, (sealed.position,)))
+        if isinstance(answer, NotRestored):
+            raise NotNow(f"an original cannot be restored: {answer.reason}")
+        if answer.length < _READ_BELOW_BYTES:
+            return b"".join(answer.chunks)
+        return spooled(answer.chunks, self._scratch)
 
     def _put(self, part: Part, packed: PackedPart) -> list[Stored]:
         self._step(part, Step.PLACING)
@@ -164,19 +204,29 @@ class Publisher:
             failpoints.hit(f"publish.{new.kind}_put")
         return stored
 
-    def _commit(self, part: Part, packed: PackedPart, stored: list[Stored]) -> None:
+    def _commit(self, part: Part, packed: PackedPart, stored: list[Stored], key: _Key) -> None:
         self._step(part, Step.COMMITTING)
         now_ms = self._clock_ms()
-        size = packed.companion.size + (packed.record.size if packed.record else 0)
+        size = packed.companion.size + (packed.record.size if packed.record else 0) if stored else 0
+        originals = [each.phi_instance_id for each in part.originals]
         with self._engine.begin() as connection:
-            result = Result(len(packed.withheld), size)
+            if not may_publish(connection, key.patient, key.name, originals):
+                raise NotNow("the patient's key is being destroyed")
+            result = Result(len(packed.withheld), size, packed.removed)
             if not queue.finished(connection, part, self._owner, now_ms, result):
                 raise NotNow("another worker has taken the part over")
             for each in stored:
                 commit_copies(connection, each, now_ms)
             catalog.publish(connection, _catalog_part(part, packed, now_ms))
-            self._cache.mark_published(connection, [each.phi_instance_id for each in part.originals])
+            if part.decided:
+                reasons = {each.phi_instance_id: each.reason for each in packed.withheld}
+                note_outcomes(connection, part, reasons, now_ms)
+            self._cache.mark_published(connection, originals)
             planning.settle(connection, Job(self._owner.gateway_id, part.phi_series_id))
+            # Last: whoever else writes to this chain waits from here to the commit.
+            trail.append(
+                connection, f"{self._owner.gateway_id}/worker", [_published(part, packed, key)], now_ms
+            )
             failpoints.hit("publish.before_commit")
         failpoints.hit("publish.after_commit")
 
@@ -222,6 +272,19 @@ def _sealed_object(part: Part, packed: PackedPart) -> NewObject:
     return NewObject(part.record_key, Kind.SEALED, companion.size, companion.sha256)
 
 
+def _published(part: Part, packed: PackedPart, key: _Key) -> Happening:
+    """Return what the trail keeps of a part that is in the grid, published or sealed whole."""
+    counts: dict[str, Json] = {"published": len(packed.published), "withheld": len(packed.withheld)}
+    studies: list[Json] = [{"patient": key.patient, "study": key.study}]
+    detail: dict[str, Json] = {
+        **counts,
+        "studies": studies,
+        "record": str(part.record_key),
+        "decided": part.decided,
+    }
+    return Happening(Event.PUBLISH, "", patients=(key.patient,), detail=detail)
+
+
 def _why(outcome: NotStored) -> str:
     told = "; ".join(f"{node}: {trouble}" for node, trouble in sorted(outcome.failures.items()))
     return f"{outcome.reason} ({told})" if told else outcome.reason
@@ -242,4 +305,5 @@ def _catalog_part(part: Part, packed: PackedPart, now_ms: int) -> catalog.Part:
             for place, each in enumerate(packed.withheld)
         ],
         published_ms=now_ms,
+        decided=part.decided,
     )

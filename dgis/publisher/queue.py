@@ -11,7 +11,19 @@ import sqlalchemy as sa
 from dgis.publisher.plan import retry_after_ms
 from dgis.publisher.planning import add_part, drop_part, originals_of, settle
 from dgis.publisher.tables import publish_part, publish_part_instance
-from dgis.publisher.values import Failure, Job, Original, Owner, Part, PartState, Result, Step, Suspicion
+from dgis.publisher.values import (
+    UNFINISHED,
+    Beginning,
+    Failure,
+    Job,
+    Original,
+    Owner,
+    Part,
+    PartState,
+    Result,
+    Step,
+)
+from dgis.review.carrying import decided_originals_of
 from storage_nodes.names import RecordKey
 
 _STRIKES = 4  # attempts that ended while packing, before a part is cut in halves
@@ -24,7 +36,9 @@ def claim(connection: sa.Connection, owner: Owner, now_ms: int, lease_ms: int) -
     What happens to a worker before it can say so, counts as a failed attempt.
     """
     while (row := _next(connection, owner, now_ms)) is not None:
-        originals = originals_of(connection, owner.gateway_id, row.id)
+        state = PartState(row.state)
+        look_up = decided_originals_of if state is PartState.DECIDED else originals_of
+        originals = look_up(connection, owner.gateway_id, row.id)
         if not originals:  # the cache has lost them (it says so), or they were replaced
             drop_part(connection, row.id)
             settle(connection, Job(owner.gateway_id, row.phi_series_id))
@@ -32,7 +46,8 @@ def claim(connection: sa.Connection, owner: Owner, now_ms: int, lease_ms: int) -
             _halve(connection, row, originals, now_ms)
         else:
             _take(connection, owner, row, now_ms, lease_ms)
-            return Part(row.id, row.phi_series_id, RecordKey(row.record_key), row.attempts + 1, originals)
+            key = RecordKey(row.record_key)
+            return Part(row.id, row.phi_series_id, key, row.attempts + 1, originals, state)
     return None
 
 
@@ -75,6 +90,7 @@ def finished(connection: sa.Connection, part: Part, owner: Owner, now_ms: int, r
             published_ms=now_ms,
             withheld=result.withheld,
             stored_bytes=result.stored_bytes,
+            removed="\n".join(result.removed),
             lease_owner=None,
             lease_until_ms=None,
             last_error=None,
@@ -92,7 +108,7 @@ def _next(connection: sa.Connection, owner: Owner, now_ms: int) -> _Row | None:
         sa.select(publish_part)
         .where(
             publish_part.c.gateway_id == owner.gateway_id,
-            publish_part.c.state == PartState.WAITING.value,
+            publish_part.c.state.in_(UNFINISHED),
             publish_part.c.not_before_ms <= now_ms,
             sa.or_(lease.is_(None), lease < now_ms),
         )
@@ -123,15 +139,15 @@ def _halve(connection: sa.Connection, row: _Row, originals: tuple[Original, ...]
     drop_part(connection, row.id)
     middle = len(originals) // 2
     # the half with the bad instance in it is halved at its next failure
-    suspicion = Suspicion(_STRIKES - 1, row.last_error)
+    beginning = Beginning(PartState(row.state), _STRIKES - 1, row.last_error)
     for half in (originals[:middle], originals[middle:]):
-        add_part(connection, Job(row.gateway_id, row.phi_series_id), half, now_ms, suspicion)
+        add_part(connection, Job(row.gateway_id, row.phi_series_id), half, now_ms, beginning)
 
 
 def _held(part: Part, owner: Owner) -> sa.ColumnElement[bool]:
     return sa.and_(
         publish_part.c.id == part.id,
-        publish_part.c.state == PartState.WAITING.value,
+        publish_part.c.state.in_(UNFINISHED),
         publish_part.c.lease_owner == owner.name,
         publish_part.c.attempts == part.attempts,
     )

@@ -22,6 +22,7 @@ publish_part = sa.Table(
     sa.Column("raw_bytes", sa.BigInteger, nullable=False),
     sa.Column("withheld", sa.BigInteger, nullable=False, default=0),  # instances sealed whole
     sa.Column("stored_bytes", sa.BigInteger, nullable=False, default=0),  # record and companion, one copy
+    sa.Column("removed", sa.Text, nullable=False, default="", server_default=""),  # words, one a line
     sa.Column("planned_ms", sa.BigInteger, nullable=False),
     sa.Column("published_ms", sa.BigInteger),
     sa.Column("not_before_ms", sa.BigInteger, nullable=False),  # a failed attempt rests until then

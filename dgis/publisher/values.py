@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from deid.pixel_decision import PixelDecision
 from dgis.cache.values import Location
 from storage_nodes.names import RecordKey
 
@@ -11,6 +12,7 @@ class PartState(StrEnum):
     """Where a part stands."""
 
     WAITING = "waiting"  # for a worker, or for its next attempt
+    DECIDED = "decided"  # likewise; of instances that were withheld, by decision of a reviewer
     PUBLISHED = "published"
 
 
@@ -24,14 +26,29 @@ class Step(StrEnum):
     DONE = "done"
 
 
+UNFINISHED = (PartState.WAITING.value, PartState.DECIDED.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Where an original lies that the cache has let go of: its place in a companion; length in bytes."""
+
+    record_key: RecordKey
+    position: int
+    length: int
+    sha256: bytes = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Original:
-    """One original of a part: its row and where its bytes lie."""
+    """One original of a part: its row, where its bytes lie, and what was decided on its pixels."""
 
     phi_instance_id: int
     sop_instance_uid: str = field(repr=False)
     transfer_syntax: str
-    location: Location
+    location: Location | Sealed
+    decision: PixelDecision | None = None
+    decision_id: int = 0
 
     @property
     def length(self) -> int:
@@ -56,9 +73,10 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Suspicion:
-    """Why something may be wrong with an instance of a part: attempts that ended in packing, and how."""
+class Beginning:
+    """How a part begins: what it waits for, and attempts in packing that ended already, and how."""
 
+    state: PartState = PartState.WAITING
     strikes: int = 0
     last_error: str | None = None
 
@@ -76,10 +94,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a published part came to: instances sealed whole, bytes of record and companion (one copy)."""
+    """What a published part came to: instances sealed whole, bytes of record and companion (one copy).
+
+    `removed` is what the options took from what is published, in words.
+    """
 
     withheld: int
     stored_bytes: int
+    removed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +113,9 @@ class Part:
     record_key: RecordKey
     attempts: int
     originals: tuple[Original, ...]
+    state: PartState = PartState.WAITING
+
+    @property
+    def decided(self) -> bool:
+        """Whether a reviewer's decision is carried out."""
+        return self.state is PartState.DECIDED

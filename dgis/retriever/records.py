@@ -125,7 +125,8 @@ class Record:
 class Companion:
     """One sealed companion, opened with its patient's key."""
 
-    def __init__(self, source: ReplicaSource, key_of: Callable[[str], PatientKey]) -> None:
+    def __init__(self, source: ReplicaSource, part: RecordKey, key_of: Callable[[str], PatientKey]) -> None:
+        self._part = part
         self._key_of = key_of
         self._patient_key: str | None = None
         self._copies = _Replicated(source, self._opened)
@@ -137,12 +138,22 @@ class Companion:
             NotHere: no copy gives the answer.
             deid.keys.values.KeysError: the patient's key is not to be had.
         """
+        self.check_key()
+        return self._copies.ask(question)
+
+    def check_key(self) -> None:
+        """Ask for the key again, where the companion is open.
+
+        Raises:
+            deid.keys.values.KeysError: the patient's key is not to be had any more.
+        """
         if self._patient_key is not None:
             self._key_of(self._patient_key)
-        return self._copies.ask(question)
 
     def _opened(self, source: ReplicaSource) -> CompanionReader:
         names = read_names(source)  # nothing vouches for them until the companion is opened
+        if names.part != self._part:
+            raise SealRefused(SealReason.OTHER_COMPANION)  # whole, and of other images: a node changed them
         try:
             key = self._key_of(names.patient_key)
         except ValueError as error:
@@ -181,7 +192,7 @@ class Shelf:
         Raises:
             NotHere: the index knows of none.
         """
-        return Companion(self._source(self._located(key, Kind.SEALED)), key_of)
+        return Companion(self._source(self._located(key, Kind.SEALED)), key, key_of)
 
     def _located(self, key: RecordKey, kind: Kind) -> Located:
         with self._engine.connect() as connection:

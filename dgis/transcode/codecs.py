@@ -59,12 +59,20 @@ def _deflated(job: Job, stream: bytes) -> bytes:
 
 
 def _rle(job: Job, stream: bytes) -> bytes:
-    width = job.bits_allocated // 8
+    width = max(job.bits_allocated // 8, 1)  # bits are packed before they are encoded, as a native frame is
     if len(stream) < _RLE_HEADER_BYTES or int.from_bytes(stream[:4], "little") != width * job.samples:
         raise DamagedPixelsError("an RLE frame with another number of segments")
-    planes = np.frombuffer(_rle_decode(stream, np.dtype(f"<u{width}")), np.uint8)
+    cell = np.dtype(f"<u{width}")
+    try:
+        decoded = _rle_decode(stream, cell)
+    except imagecodecs.DicomrleError:
+        # The decoder takes the byte that makes a fragment even for a run, where a sender padded with a space.
+        decoded = _rle_decode(stream[:-1], cell)
+    planes = np.frombuffer(decoded, np.uint8)
     if planes.size != job.frame_bytes:
         raise DamagedPixelsError("an RLE frame of another size")
+    if job.bits_allocated == 1:
+        return planes.tobytes()
     pixels = job.rows * job.columns
     return planes.reshape(job.samples, pixels, width).transpose(1, 0, 2).tobytes()
 
@@ -81,10 +89,12 @@ def _holds_rgb(job: Job, image: Image) -> bool:
     """Whether the coded components are RGB.
 
     The data set says what the pixels are; it is overruled only where it says RGB and the codestream says
-    that it was transformed (Adobe's APP14 segment: 0 no, 1 yes), or where the process never transforms.
+    that it was transformed (Adobe's APP14 segment: 0 no, 1 yes; without one, that it is a JFIF file), or
+    where the process never transforms.
     """
     if job.photometric == "RGB":
-        return image.components == _RGB_NAMES or image.adobe_transform in {None, 0}
+        untransformed = not image.jfif if image.adobe_transform is None else image.adobe_transform == 0
+        return image.components == _RGB_NAMES or untransformed
     return not job.photometric.startswith("YBR")
 
 

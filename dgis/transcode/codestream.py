@@ -1,6 +1,7 @@
 """What a codestream says of itself, read before a decoder is given it: no size is believed twice."""
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from dgis.transcode.errors import DamagedPixelsError
@@ -9,8 +10,8 @@ from dgis.transcode.syntaxes import Codec
 
 _MARKER = 0xFF
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
-_APP14 = 0xEE
-_ADOBE = b"Adobe"
+_APP0, _APP14 = 0xE0, 0xEE
+_JFIF, _ADOBE = b"JFIF\0", b"Adobe"
 _ADOBE_TRANSFORM = 11
 # ITU-T T.81 Table B.1: start of frame; C4, C8 and CC are something else. T.87: F7.
 _START_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
@@ -35,6 +36,7 @@ class Image:
     signed: bool = False
     components: bytes = b""  # JPEG: their identifiers
     adobe_transform: int | None = None  # JPEG: of the APP14 segment, None without one
+    jfif: bool = False  # JPEG: a JFIF file, whose three components are YCbCr (T.871 clause 6)
 
 
 def inspect(codec: Codec, stream: bytes) -> Image:
@@ -123,8 +125,31 @@ def _jpeg_2000(stream: bytes) -> Image:
 
 
 def _jpeg(stream: bytes) -> Image:
-    position, adobe = 0, None
     found: Image | None = None
+    adobe, jfif, position = None, False, 0
+    for kind, segment, end in _segments(stream):
+        position = end
+        if kind in _START_OF_FRAME:
+            precision, rows, columns, count = struct.unpack_from(">BHHB", segment)
+            found = Image(rows, columns, count, precision, components=segment[6 : 6 + 3 * count : 3])
+        elif kind == _APP0 and segment.startswith(_JFIF):
+            jfif = True
+        elif kind == _APP14 and segment.startswith(_ADOBE) and len(segment) > _ADOBE_TRANSFORM:
+            adobe = segment[_ADOBE_TRANSFORM]
+    if found is None:
+        raise DamagedPixelsError("no JPEG codestream")
+    if stream.find(b"\xff\xd9", position) < 0:
+        raise DamagedPixelsError("a JPEG codestream without end")  # the decoder would fill it up with grey
+    return replace(found, adobe_transform=adobe, jfif=jfif)
+
+
+def _segments(stream: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """Yield marker, content and end of each segment before the first scan (T.81 B.1.1).
+
+    Raises:
+        DamagedPixelsError: there is no marker where one must be.
+    """
+    position = 0
     while position < len(stream):
         if stream[position] != _MARKER:
             raise DamagedPixelsError("no JPEG marker where one must be")
@@ -136,17 +161,8 @@ def _jpeg(stream: bytes) -> Image:
         if kind == _SOI or kind in _ALONE:
             continue
         if kind in {_SOS, _EOI}:
-            break
+            return
         (length,) = struct.unpack_from(">H", stream, position)
-        segment = stream[position + 2 : position + length]
-        if kind in _START_OF_FRAME:
-            precision, rows, columns, count = struct.unpack_from(">BHHB", segment)
-            found = Image(rows, columns, count, precision, components=segment[6 : 6 + 3 * count : 3])
-        elif kind == _APP14 and segment.startswith(_ADOBE):
-            adobe = segment[_ADOBE_TRANSFORM]
-        position += length
-    if found is None:
-        raise DamagedPixelsError("no JPEG codestream")
-    if stream.find(b"\xff\xd9", position) < 0:
-        raise DamagedPixelsError("a JPEG codestream without end")  # the decoder would fill it up with grey
-    return replace(found, adobe_transform=adobe)
+        end = position + length
+        yield kind, stream[position + 2 : end], end
+        position = end

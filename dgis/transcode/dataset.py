@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from deid.elements import MAX_DEPTH, UNDEFINED, Buffer, Encoding, WalkError, item_encoding
+from deid.splice.words import LOOKED_AT_BYTES, are_whole, may_be_whole
 from deid.vr import dictionary_vr, long_form
 from dgis.transcode.level import ALLOCATED, Level
 from dgis.transcode.source import Source
@@ -13,6 +14,7 @@ from dgis.transcode.values import PIXELS, header, swapped, word_bytes
 _ITEM = 0xFFFEE000
 _ITEM_END = 0xFFFEE00D
 _SEQUENCE_END = 0xFFFEE0DD
+_ENDS = frozenset({_ITEM_END, _SEQUENCE_END})
 _DELIMITER_GROUP = 0xFFFE
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _HEADER_BYTES = 8
@@ -75,11 +77,13 @@ class Rewriter:
     def pieces(self) -> Iterator[Buffer]:
         """Yield the data set; a piece is valid until the next is asked for.
 
+        Where the length of the source is known, a value that passes it is refused before it is begun.
+
         Raises:
             WalkError: the bytes do not parse to the very end, or nest deeper than MAX_DEPTH.
         """
         level = Level()
-        yield from self._assemble(self._elements(level, self._encoding, None), level)
+        yield from self._assemble(self._elements(level, self._encoding, self._source.length), level)
 
     def _elements(
         self, level: Level, encoding: Encoding, stop: int | None
@@ -94,6 +98,8 @@ class Rewriter:
             head = self._head(encoding)
             if head.tag == _ITEM_END and stop is None and level.depth:
                 return
+            if head.tag in _ENDS and head.length == 0 and (stop is not None or not level.depth):
+                continue  # it ends nothing, and is seen in the field
             if head.tag >> 16 == _DELIMITER_GROUP:
                 raise WalkError(f"item or delimiter outside a sequence before offset {source.position}")
             if stop is not None and source.position + max(head.length, 0) > stop:
@@ -135,7 +141,10 @@ class Rewriter:
 
     def _value(self, head: Head, level: Level, encoding: Encoding) -> Iterator[Buffer]:
         tag, vr, length = head
-        width = word_bytes(tag, vr, encoding, level.number(ALLOCATED))
+        allocated = level.number(ALLOCATED)
+        width = word_bytes(tag, vr, encoding, allocated)
+        if tag == PIXELS and width > 1 and may_be_whole(vr, allocated):
+            width = self._word_bytes(length, allocated or 0)
         yield header(tag, level.vr(tag, vr, encoding), length, self._target)
         pieces = swapped(self._source.pieces(length), width)
         if level.wants(tag, length):
@@ -144,6 +153,11 @@ class Rewriter:
             yield value
         else:
             yield from pieces
+
+    def _word_bytes(self, length: int, allocated: int) -> int:
+        """Return the bytes of a word of big endian pixels in OW, which may be whole cells."""
+        value = self._source.peek(min(length, LOOKED_AT_BYTES))
+        return allocated // 8 if are_whole(value, allocated) else 2
 
     def _sequence(self, head: Head, level: Level, encoding: Encoding) -> Iterator[Buffer]:
         source = self._source

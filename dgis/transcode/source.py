@@ -7,9 +7,13 @@ _STEP_BYTES = 1 << 20
 
 
 class Source:
-    """Reads a data set that comes in pieces, each of which is valid only until the next is asked for."""
+    """Reads a data set that comes in pieces, each of which is valid only until the next is asked for.
 
-    def __init__(self, pieces: Iterable[Buffer]) -> None:
+    `length` is in bytes, None where it is not known.
+    """
+
+    def __init__(self, pieces: Iterable[Buffer], length: int | None = None) -> None:
+        self.length = length
         self._pieces = iter(pieces)
         self._at_hand = memoryview(b"")
         self.position = 0  # bytes taken

@@ -57,9 +57,10 @@ class GatewayTranscoder:
         if target not in targets_of(syntax):
             raise TranscodeError("no such conversion")
         pieces: Iterable[Buffer] = instance.open()
+        length = instance.length
         if is_deflated(syntax):
-            pieces = inflated(pieces, self._limits.inflated_bytes)
-        source = Source(pieces)
+            pieces, length = inflated(pieces, self._limits.inflated_bytes), None
+        source = Source(pieces, length)
         encoding = detect_encoding(source.peek(_FIRST_BYTES), encoding_of(syntax))
         codec = CODECS.get(syntax)
         if codec is None:

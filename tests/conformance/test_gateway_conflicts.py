@@ -42,6 +42,8 @@ def test_the_first_bytes_stay_until_an_operator_chooses_others():
         assert held(gateway, HOSPITAL) == both
 
         gateway.cli("conflicts", "keep", str(conflict["id"]), "other")
+        (entry,) = gateway.json("audit", "list", "--event", "conflict")
+        assert entry["detail"] == {"what": "other", "conflict": conflict["id"]}
         gateway.wait_published()
         gateway.cli("cache", "evict", "--all")
         assert held(gateway, HOSPITAL) == {**both, first.sop_instance_uid: other.dataset}

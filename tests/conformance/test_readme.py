@@ -18,7 +18,7 @@ from tests.tools.markdown import README, shell_blocks
 
 pytestmark = [pytest.mark.dcmtk, pytest.mark.xdist_group("readme")]
 
-PORT, WORKSTATION_PORT = "11112", "11113"  # as the README has them
+PORT, WORKSTATION_PORT, WEB_PORT = "11112", "11113", "8042"  # as the README has them
 AS_BY_DEFAULT = {  # and not as quick as other tests want it
     "DGIS__PUBLISH__STABLE_AGE_SECONDS": "60",
     "DGIS__PUBLISH__AFTER_RELEASE_SECONDS": "5",
@@ -44,8 +44,9 @@ def newcomer(tmp_path_factory):
     with Gateway(settings, destinations={"HOSPITAL_WS": int(workstation)}) as gateway:
         (folder / ".venv").symlink_to(Path(sys.prefix))
         (folder / "var").symlink_to(gateway.home)
-        port = str(gateway.address[1])
-        yield folder, _run(folder, {PORT: port, WORKSTATION_PORT: workstation})
+        web_port = gateway.web.rpartition(":")[2]
+        ports = {PORT: str(gateway.address[1]), WORKSTATION_PORT: workstation, WEB_PORT: web_port}
+        yield folder, _run(folder, ports)
 
 
 def _run(folder: Path, ports: dict[str, str]) -> list[str]:
@@ -57,7 +58,8 @@ def _run(folder: Path, ports: dict[str, str]) -> list[str]:
     done = subprocess.run(
         ["bash", "-e", "-c", script],
         cwd=folder,
-        env={**kept, "DGIS__DICOM__PORT": ports[PORT]},  # `dgis doctor` looks at the port
+        # `dgis doctor` looks at the ports
+        env={**kept, "DGIS__DICOM__PORT": ports[PORT], "DGIS__WEB__PORT": ports[WEB_PORT]},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -103,6 +105,11 @@ def test_the_researcher_gets_as_many_images_and_no_identity(newcomer):
     got = [path.read_bytes() for path in (var / "research").iterdir()]
     assert len(got) == len(list((var / "phantoms" / "ct").iterdir()))
     assert not [word for word in IDENTITY for each in got if word in each]
+
+
+def test_the_web_door_knows_the_account(newcomer):
+    (said,) = (text for text in newcomer[1] if '"assertions"' in text)
+    assert '"institution":["Demo Hospital"]' in said
 
 
 def test_nothing_the_gateway_looked_at_was_in_trouble(newcomer):

@@ -4,17 +4,19 @@ import re
 
 import pytest
 
+from tests.faults import test_erasure_kill
 from tests.gateway import PROJECT
 from tests.tools import kill_matrix
 from tests.tools.report import show
 
 TIMES = 5
-# Points of what the gateway does beside receive and publish; tests/faults/test_receive_log.py has them.
+# Points of what the gateway does beside receive and publish; the other files here have them.
 ELSEWHERE = {
     "cache.segment_put_away",
     "cache.extent_freed",
     "cache.before_evict_commit",
     "cache.after_evict_commit",
+    *test_erasure_kill.SHRED,
 }
 
 

@@ -1,7 +1,7 @@
 """The SQL decides as the pure function does: what is found, what is counted, what is sent."""
 
-from dataclasses import replace
-from itertools import product
+from dataclasses import dataclass, replace
+from itertools import combinations, product
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,8 +18,9 @@ from catalog.decision import (
     Subject,
     decide_all,
 )
-from catalog.grants import Grant, What, Who, write
-from catalog.tables import contributor, grants
+from catalog.grants import ANYONE, FOR_EVER_MS, Grant, What, Who, write
+from catalog.links import Link, link, unlink
+from catalog.tables import contributor, grants, linked_patient, patient_link
 from tests.unit.catalog.world import (
     ALPHA,
     BETA,
@@ -85,17 +86,81 @@ def whats(draw):
     return What(contributor_id=by, **dict(list(names.items())[: depth - 1]))
 
 
-GRANTS = st.builds(
-    Grant,
-    who=WHO,
-    what=whats(),
-    may=st.sets(st.sampled_from([Right.FIND, Right.RETRIEVE, Right.PHI]), min_size=1).map(frozenset),
-    allow=st.sampled_from((True, True, True, False)),
-    not_before_ms=st.sampled_from((0, NOW, NOW + 1)),
-    not_after_ms=st.sampled_from((NOW + 2, NOW + 10)) | st.just(NOW + 5),
-) | st.builds(
-    Grant, who=st.just(Who()), what=st.just(What()), may=st.just(frozenset(Right)), not_after_ms=st.just(NOW)
+RIGHTS = st.sets(st.sampled_from([Right.FIND, Right.RETRIEVE, Right.PHI]), min_size=1).map(frozenset)
+
+# Mostly in force; else over since now or since before, or to begin in the next millisecond.
+TERMS = st.sampled_from(
+    (
+        *[(0, FOR_EVER_MS), (0, NOW + 1), (NOW, NOW + 1), (NOW, NOW + 10)] * 2,
+        (0, NOW),
+        (NOW - 1, NOW),
+        (NOW + 1, NOW + 2),
+    )
 )
+
+# The patients of the images, and two of whom nothing is here: a person may be joined over them.
+KEYS = (*sorted({image.patient_key for image in IMAGES}), "between", "beyond")
+TWO_PERSONS = [(KEYS[0], "between"), (KEYS[1], "beyond")]
+LINKS = st.lists(st.sampled_from(list(combinations(KEYS, 2))), max_size=4, unique=True) | st.just(TWO_PERSONS)
+
+
+@st.composite
+def a_grant(draw):
+    begins, ends = draw(TERMS)
+    return Grant(
+        who=draw(WHO),
+        what=draw(whats()),
+        may=draw(RIGHTS),
+        allow=draw(st.sampled_from((True, True, True, False))),
+        not_before_ms=begins,
+        not_after_ms=ends,
+    )
+
+
+@st.composite
+def a_refusal(draw):
+    """A denial on a patient, of which most cover whoever it is linked with."""
+    begins, ends = draw(TERMS)
+    return Grant(
+        who=draw(st.just(ANYONE) | WHO),
+        what=What(patient_key=draw(st.sampled_from(KEYS)), linked=draw(st.sampled_from((True, True, False)))),
+        may=draw(st.just(frozenset(Right)) | RIGHTS),
+        allow=False,
+        not_before_ms=begins,
+        not_after_ms=ends,
+    )
+
+
+@st.composite
+def rules(draw, most):
+    """What is granted, denied and linked; half of the time all is open but for what persons refuse."""
+    if draw(st.booleans()):
+        given = draw(st.lists(a_grant(), max_size=most))
+        said = draw(LINKS)
+    else:
+        given = [
+            Grant(ANYONE, What(), frozenset(Right)),
+            *draw(st.lists(a_refusal(), min_size=1, max_size=3)),
+        ]
+        said = draw(LINKS.filter(bool))
+    taken_back = draw(LINKS)
+    return Rules(tuple(given), tuple(said), tuple(pair for pair in taken_back if pair not in said))
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Grants, pairs of linked patients, and pairs that were linked for a while."""
+
+    grants: tuple[Grant, ...]
+    links: tuple[tuple[str, str], ...]
+    taken_back: tuple[tuple[str, str], ...]
+
+    def linked_with(self, patient_key):
+        """Everybody reached over the links, found anew for each question."""
+        reached = {patient_key}
+        for _step in KEYS:
+            reached |= {each for pair in self.links if reached & set(pair) for each in pair}
+        return frozenset(reached - {patient_key})
 
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
@@ -120,14 +185,15 @@ def _populated(url):
     engine.dispose()
 
 
-def subject(image):
+def subject(image, links):
     owner = 1 if image.contributor is ALPHA else 2
     keys = (image.patient_key, pseudonym(image.study), pseudonym(image.series))
-    return Subject(image.facility, owner, *keys)
+    return Subject(image.facility, owner, *keys, linked=links(image.patient_key))
 
 
 def holds(callers, rights, image, given):
-    return isinstance(decide_all(callers, rights, subject(image), given, NOW), Granted)
+    about = subject(image, given.linked_with)
+    return isinstance(decide_all(callers, rights, about, given.grants, NOW), Granted)
 
 
 def visible(caller, given):
@@ -143,10 +209,15 @@ def visible(caller, given):
     ]
 
 
-def rewrite_grants(world, given):
+def lay_down(world, given):
     with world.engine.begin() as connection:
-        connection.execute(delete(grants))
-        return [write(connection, grant) for grant in given]
+        for table in (grants, patient_link, linked_patient):
+            connection.execute(delete(table))
+        for one, other in (*given.taken_back, *given.links):
+            assert link(connection, Link(one, other, NOW, "", ""))
+        for one, other in given.taken_back:
+            assert unlink(connection, other, one)
+        return replace(given, grants=tuple(write(connection, grant) for grant in given.grants))
 
 
 def counted(pairs, entity, *counts):
@@ -168,9 +239,9 @@ MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChe
 
 
 @MANY
-@given(caller=CALLERS, given_grants=st.lists(GRANTS, max_size=7))
-def test_find_sees_and_counts_what_the_decision_grants(world, caller, given_grants):
-    held = rewrite_grants(world, given_grants)
+@given(caller=CALLERS, given_rules=rules(7))
+def test_find_sees_and_counts_what_the_decision_grants(world, caller, given_rules):
+    held = lay_down(world, given_rules)
     pairs = visible(caller, held)
 
     images = world.find(caller, IMAGE, "SOPInstanceUID")
@@ -228,9 +299,9 @@ def test_find_sees_and_counts_what_the_decision_grants(world, caller, given_gran
 
 
 @MANY
-@given(caller=CALLERS, destination=st.none() | CALLERS, given_grants=st.lists(GRANTS, max_size=7))
-def test_retrieve_sends_what_the_decision_grants_to_both(world, caller, destination, given_grants):
-    held = rewrite_grants(world, given_grants)
+@given(caller=CALLERS, destination=st.none() | CALLERS, given_rules=rules(7))
+def test_retrieve_sends_what_the_decision_grants_to_both(world, caller, destination, given_rules):
+    held = lay_down(world, given_rules)
     concerned = [caller] if destination is None else [caller, replace(destination, name="destination")]
     expected = {image.uid for image in IMAGES if holds(concerned, RETRIEVE_ORIGINAL, image, held)}
     expected |= {
@@ -243,11 +314,9 @@ def test_retrieve_sends_what_the_decision_grants_to_both(world, caller, destinat
 
 
 @MANY
-@given(
-    caller=CALLERS, given_grants=st.lists(GRANTS, max_size=5), modality=st.sampled_from(["CT", "MR", "US"])
-)
-def test_a_study_matches_by_the_series_the_caller_sees(world, caller, given_grants, modality):
-    held = rewrite_grants(world, given_grants)
+@given(caller=CALLERS, given_rules=rules(5), modality=st.sampled_from(["CT", "MR", "US"]))
+def test_a_study_matches_by_the_series_the_caller_sees(world, caller, given_rules, modality):
+    held = lay_down(world, given_rules)
     pairs = [
         (original, image) for original, image in visible(caller, held) if image.values["Modality"] == modality
     ]

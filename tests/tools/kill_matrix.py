@@ -8,7 +8,7 @@ from tests.gateway import Gateway
 from tests.tools.crash import QUICK, Verdict, trial
 
 # Each failpoint with the passages at which the process dies in one start after another. Every start receives
-# 21 images of six series over five associations, so these are passed with certainty.
+# 21 images of six series over seven associations, so these are passed with certainty.
 POINTS = {
     "cache.segment_made": (1, 3, 5),
     "cache.segment_named": (1, 3, 5),

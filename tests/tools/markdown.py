@@ -14,6 +14,11 @@ def shell_blocks(path: Path) -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
 
 
+def python_blocks(path: Path) -> list[str]:
+    """The fenced blocks marked `python`, in order."""
+    return re.findall(r"^```python\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
+
+
 def tables(path: Path) -> dict[str, list[list[str]]]:
     """The first table under each heading: its rows without head, code marks taken off the cells."""
     found: dict[str, list[list[str]]] = {}

@@ -15,6 +15,21 @@ def read_bytes(pids: Iterable[int]) -> int:
     return sum(_field(f"/proc/{pid}/io", "rchar:") for pid in pids)
 
 
+def rss_bytes(pid: int) -> int:
+    """What a process has in memory now."""
+    return _field(f"/proc/{pid}/status", "VmRSS:") * 1024
+
+
+def peak_rss_bytes(pid: int) -> int:
+    """The most it has had in memory since `forget_peak`, or since it began."""
+    return _field(f"/proc/{pid}/status", "VmHWM:") * 1024
+
+
+def forget_peak(pid: int) -> None:
+    """Begin to measure the peak anew (proc(5), clear_refs)."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
 def _field(path: str, name: str) -> int:
     with suppress(OSError):  # the process has ended
         for line in Path(path).read_text().splitlines():

@@ -14,6 +14,7 @@ def pytest_terminal_summary(terminalreporter) -> None:
     """Print what tests showed; tests/conftest.py imports it as a hook."""
     for reports in terminalreporter.stats.values():
         for report in reports:
-            shown = dict(getattr(report, "user_properties", ()))
-            if PROPERTY in shown and report.when == "call":
-                terminalreporter.write_line(f"{report.nodeid}\n{shown[PROPERTY]}")
+            properties = getattr(report, "user_properties", ())
+            shown = [text for name, text in properties if name == PROPERTY]
+            if shown and report.when == "call":
+                terminalreporter.write_line("\n".join((report.nodeid, *shown)))

@@ -15,6 +15,7 @@ from deid.engine import Deidentifier
 from deid.keys.setup import keys_init, open_key_store
 from deid.profile import Profile
 from deid.pseudonyms import Pseudonyms, SiteSecrets
+from deid.science.check import ScienceCheck
 from dgis import database
 from dgis.cache.eviction import Evictor
 from dgis.cache.index import CacheIndex
@@ -101,7 +102,7 @@ class Site:
 
     @staticmethod
     def new_packer():
-        return Packer(Deidentifier(Profile(), SiteSecrets(SECRET), FACILITY), {})
+        return Packer(Deidentifier(Profile(), SiteSecrets(SECRET), FACILITY), ScienceCheck(Profile()), {})
 
     def pseudonyms(self, of):
         return [self.pseudonymise(each) for each in of]
@@ -114,6 +115,7 @@ class Site:
             self.keys,
             self.grid.replicas,
             self.clock,
+            self.restorer,
         )
         return Publisher(means, Owner(self.name, name), Pace(part_bytes, lease_ms))
 

@@ -1,16 +1,22 @@
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
+from catalog.audit import trail
 from catalog.callers import Right
 from catalog.query import Key, Level, Query, Root
+from catalog.release import Releases
 from dgis.accounting import Accounts
 from dgis.dimse.pdu import CALLED_AE_NOT_RECOGNIZED, CALLING_AE_NOT_RECOGNIZED, NO_REASON
 from dgis.dimse.proposal import UserIdentity
-from dgis.dimse.services import Admitted, Attempt, Incoming, Session
+from dgis.dimse.services import Admitted, Attempt, Event, Incoming, Note, Session
 from dgis.dimse.status import Refusal, Status
 from dgis.door import Behind, Door
+from dgis.identity.authenticate import Authenticator, Trust
+from dgis.identity.issuers import Issuers
 from dgis.keyholder.client import KeyholderClient
+from dgis.trail.recorder import Recorder
 from tests.unit.dgis.site import CLEARED, phantom
 
 STUDIES = Query(Root.STUDY, Level.STUDY, (Key("StudyInstanceUID"), Key("PatientID")))
@@ -19,10 +25,23 @@ CALL = Attempt("DGIS", "HOSPITAL_1", "127.0.0.1")
 
 @pytest.fixture
 def door(site, tmp_path):
-    reading = site.engine.execution_options(read_only=True)
     retriever = site.retriever(KeyholderClient(tmp_path / "nobody"))
     accounts = Accounts(site.engine, site.name)
-    return Door(site.configuration, Behind(reading, site.log, retriever, None, accounts, site.clock))
+    trust = Trust(site.configuration.dicom.peers, Issuers(), site.name)
+    authenticator = Authenticator(trust, site.engine, site.clock)
+    return Door(
+        site.configuration,
+        Behind(
+            Releases(site.engine, "test/dicom", site.clock),
+            Recorder(site.engine, "test/dicom", site.clock),
+            site.log,
+            retriever,
+            None,
+            accounts,
+            authenticator,
+            site.clock,
+        ),
+    )
 
 
 def session(*rights):
@@ -67,15 +86,80 @@ def test_an_unknown_destination_is_refused_with_advice(door):
     assert len(refusal.comment) <= 64
 
 
-def test_an_abandoned_query_gives_its_connection_back(door, site):
+def test_a_query_keeps_no_connection_while_its_answers_are_sent(door, site):
     site.receive(phantom(2))
     before = site.engine.pool.checkedout()
-    unread = door.find(session(Right.FIND, Right.PHI), STUDIES)
     begun = door.find(session(Right.FIND, Right.PHI), STUDIES)
-    next(begun)
-    assert site.engine.pool.checkedout() == before + 2
-    unread.close()
-    begun.close()
     assert site.engine.pool.checkedout() == before
-    assert len(list(door.find(session(Right.FIND, Right.PHI), STUDIES))) == 1
-    assert site.engine.pool.checkedout() == before
+    assert len(list(begun)) == 1
+
+
+def test_what_happens_at_the_door_is_in_the_trail(door, site):
+    who = session(Right.FIND, Right.PHI)
+    ended = Event(Note.QUERY_ENDED, who.address, who, status=0, counts={"matches": 3})
+    refused = Event(Note.ASSOCIATION_REFUSED, "10.0.0.9", words="rejected: called AE title not recognized")
+    for event in (ended, *[refused] * 500, Event(Note.ASSOCIATION_ENDED, who.address, who, words="released")):
+        door.note(event)
+    door._behind.recorder.write()
+    door._behind.recorder.write()
+    with site.engine.connect() as connection:
+        kept = [entry.happening for entry in trail.entries(connection, "test/dicom")]
+    assert [(one.event.value, int(one.outcome), one.count) for one in kept] == [
+        ("query", 0, 1),
+        ("association", 4, 500),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        ("released", False),
+        ("closed without a release: closed by the peer", True),
+        ("closed inside a PDU: closed by the peer", True),
+        ("protocol violation: 3 stray bytes", True),
+        ("too slow: idle: not complete after 60 s", True),
+    ],
+)
+def test_an_association_that_ends_badly_is_in_the_trail(door, site, words, kept):
+    who = session(Right.FIND)
+    door.note(Event(Note.ASSOCIATION_ENDED, who.address, who, words=words))
+    door._behind.recorder.write()
+    with site.engine.connect() as connection:
+        found = [entry.happening for entry in trail.entries(connection, "test/dicom")]
+    assert [(one.detail["words"], int(one.outcome)) for one in found] == [(words, 4)] * kept
+
+
+def test_a_connection_that_says_nothing_is_no_event(door, site):
+    for words in ("closed without a release: closed by the peer", "protocol violation: no TLS came about"):
+        door.note(Event(Note.ASSOCIATION_ENDED, "10.0.0.9", words=words))
+    door._behind.recorder.write()
+    with site.engine.connect() as connection:
+        (kept,) = trail.entries(connection, "test/dicom")
+    assert kept.happening.detail["words"] == "protocol violation: no TLS came about"
+
+
+def test_a_flood_of_different_refusals_keeps_its_count(door, site):
+    for number in range(3000):
+        door.note(Event(Note.ASSOCIATION_REFUSED, f"10.0.{number >> 8}.{number & 255}", words="rejected"))
+    door._behind.recorder.write()
+    with site.engine.connect() as connection:
+        kept = [entry.happening for entry in trail.entries(connection, "test/dicom")]
+    assert len(kept) == 2001
+    assert sum(one.count for one in kept) == 3000
+
+
+def failing(*_):
+    raise sa.exc.OperationalError("", {}, Exception())
+
+
+def test_a_database_that_is_away_delays_the_trail_and_loses_nothing(door, site, monkeypatch):
+    refused = Event(Note.ASSOCIATION_REFUSED, "10.0.0.9", words="rejected")
+    door.note(refused)
+    monkeypatch.setattr(trail, "append", failing)
+    door._behind.recorder.write()
+    monkeypatch.undo()
+    door.note(refused)
+    door._behind.recorder.write()
+    with site.engine.connect() as connection:
+        (kept,) = trail.entries(connection, "test/dicom")
+    assert kept.happening.count == 2

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import sqlalchemy as sa
 
@@ -49,3 +53,22 @@ def test_another_gateway_on_the_same_catalog_keeps_its_own(connection):
     apply_standing_grants(connection, configured(name="axb"), 2000)
     apply_standing_grants(connection, configured(ANYONE, name="c"), 2000)
     assert {role for role, _ in in_force(connection, 2000)} == {None, "reader"}
+
+
+def test_every_process_gives_a_grant_the_same_origin():
+    """Doors and worker apply the same file: they must not take each other's grants for other ones."""
+    script = (
+        "from dgis.configuration import GrantEntry; from dgis.grants import _grant;"
+        "print(_grant(GrantEntry(may=frozenset({'find', 'retrieve', 'phi', 'store', 'share'})), '').origin)"
+    )
+    origins = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in range(4)
+    }
+    assert len(origins) == 1

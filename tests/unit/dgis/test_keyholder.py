@@ -48,6 +48,14 @@ def test_answers_come_whole_and_in_order(serve):
     assert got == [b"\x02" * 3_000_000, "its key was shredded", b"\0" * 3_000_000]
 
 
+def test_nobody_is_let_in_before_there_are_answers(tmp_path):
+    """A door that waited within its transaction would keep the worker from ever getting ready."""
+    server = KeyholderServer(tmp_path / "k", big_and_refused, pseudonymise)
+    with pytest.raises(KeyholderGone):
+        KeyholderClient(tmp_path / "k").pseudonyms([Identifiers("p", "", "s", "e", "i")])
+    server.stop()
+
+
 def test_pieces_may_be_gathered_before_they_are_used(serve):
     def restore(_request):
         body = b"".join(bytes([number]) * 300_000 for number in range(5))
@@ -118,7 +126,7 @@ def test_positions_are_whole_numbers():
     with left, right:
         body = b'{"restore": "a", "positions": ["x"]}'
         left.sendall(len(body).to_bytes(4, "big") + body)
-        with pytest.raises(ValueError, match="neither"):
+        with pytest.raises(ValueError, match="no request"):
             protocol.receive_request(right)
 
 

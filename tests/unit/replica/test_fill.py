@@ -3,7 +3,7 @@ import sqlalchemy as sa
 
 from replica import fill
 from replica.fill import Filled
-from replica.leases import claim
+from replica.leases import claim, release
 from replica.placement import Rule
 from replica.tables import replica_object
 from tests.unit.replica.grid import Grid, an_object
@@ -27,6 +27,46 @@ def test_the_missing_copy_is_made(grid):
     assert grid.holders(new) == {"a", "b", "c"}
     assert grid.row(new).fill_due_ms is None
     assert fill.run_once(grid.replicas) == Filled()
+
+
+def test_to_the_end_tries_also_what_was_put_off(grid):
+    grid.flaky["c"].script("*=down")
+    new = grid.publish()
+    grid.clock.pass_seconds(120)
+    assert fill.run_once(grid.replicas).incomplete == 1  # put off, for the node is still away
+    grid.flaky["c"].script("")
+    grid.fleet.probe()
+    assert fill.run_once(grid.replicas) == Filled()
+    *_, last = fill.run_to_the_end(grid.replicas)
+    assert last == Filled(copied=1, complete=1)
+    assert grid.holders(new) == {"a", "b", "c"}
+
+
+def test_to_the_end_waits_for_what_another_is_at(grid):
+    new, other = put_on_two(grid), grid.worker()
+    ours = sa.select(replica_object.c.id)
+    held = claim(other, ours)
+    waits = []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        if len(waits) == 2:  # it gives up
+            with grid.engine.begin() as connection:
+                release(connection, other, held, fill_due_ms=grid.clock() + 60_000)
+
+    *_, last = fill.run_to_the_end(grid.replicas, sleep)
+    assert len(waits) == 2
+    assert last == Filled(copied=1, complete=1)
+    assert grid.holders(new) == {"a", "b", "c"}
+
+
+def test_to_the_end_counts_what_cannot_be_had_and_ends(grid):
+    grid.flaky["c"].script("*=down")
+    grid.publish()
+    grid.publish("series-2")
+    *_, last = fill.run_to_the_end(grid.replicas)
+    assert (last.copied, last.incomplete) == (0, 2)
+    assert list(fill.run_to_the_end(grid.worker(), sleep=pytest.fail))[-1].incomplete == 2
 
 
 def test_a_put_that_ended_late_is_found_and_not_repeated(grid):

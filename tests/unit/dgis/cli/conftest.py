@@ -1,15 +1,9 @@
-from io import StringIO
-
 import pytest
-import structlog
 
-from dgis import logs
+from tests.tools.logging_apart import logging_apart
 
 
 @pytest.fixture(autouse=True)
-def _logging_apart(monkeypatch):
-    """A command sets logging up for its process: here that would outlive the standard error it was given."""
-    monkeypatch.setattr(logs, "configure", lambda *_: None)
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(StringIO()))
-    yield
-    structlog.reset_defaults()
+def _logging_apart():
+    with logging_apart():
+        yield

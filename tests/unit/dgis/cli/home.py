@@ -79,10 +79,14 @@ class Home:
         rules = fleet.rules(self.configuration)
         replicas = Replicas(engine, fleet.open_fleet(self.configuration), rules)
         log = parts.open_receive_log(self.configuration)
+        shelf = Shelf(engine, replicas.fleet, Reporter(engine, parts.now_ms))
+        restorer = Restorer(shelf, keys, 1)
+        means = Secrets(secrets, keys, restorer)
         time.sleep(0.002)  # the clock is in milliseconds: what came just now is due in the next
-        for chore in publishing(self.configuration, log.files, Secrets(secrets, keys), replicas, 1):
+        for chore in publishing(self.configuration, log.files, means, replicas, 1):
             while chore.run_once():
                 pass
+        restorer._threads.shutdown()
         log.close()
         engine.dispose()
 

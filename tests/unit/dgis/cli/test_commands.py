@@ -87,7 +87,11 @@ def test_status_says_where_everything_is(home):
 def test_a_series_is_shown_by_its_pseudonym_and_no_other(home):
     (row,) = home.json("series", "list")
     assert (row["state"], row["instances"], row["pending"]) == ("published", 3, 0)
-    assert home.json("series", "show", row["series"]) == row
+    shown = home.json("series", "show", row["series"])
+    removed = shown.pop("removed")
+    assert shown == row
+    assert removed
+    assert all(" (" in words for words in removed)
     assert home.run("series", "show", phantom(3)[0].series_uid).exit_code == 1
 
 
@@ -103,6 +107,32 @@ def test_find_tells_the_cleared_who_it_is_and_others_a_pseudonym(home):
 @pytest.mark.parametrize("arguments", [("find", "galaxy"), ("fetch",), ("conflicts", "keep", "x", "other")])
 def test_wrong_usage_is_exit_code_2(home, arguments):
     assert home.run(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["full-dates", "modified-dates"], ["full-dates", "modified-dates"]),
+        (["coarse-times"], ["coarse-times", "modified-dates", "full-dates"]),
+        (["everything"], ["everything", "safe-private", "coarse-times"]),
+    ],
+)
+def test_options_that_cannot_be_are_refused_by_name(tmp_path, options, named):
+    config = tmp_path / "dgis.toml"
+    config.write_text(f"[deid]\noptions = {json.dumps(options)}\n")
+    done = CliRunner().invoke(app, ["config", "check", "--home", str(tmp_path), "--config", str(config)])
+    assert done.exit_code == 1
+    assert "deid.options" in done.output
+    assert not [name for name in named if name not in done.output]
+
+
+def test_a_rules_file_that_states_no_rule_is_refused_by_name(tmp_path):
+    rules, config = tmp_path / "rules", tmp_path / "dgis.toml"
+    rules.write_text("perhaps\t*\t*\t*\t*\t*\n")
+    config.write_text(f"[deid]\nrules_file = {json.dumps(str(rules))}\n")
+    done = CliRunner().invoke(app, ["config", "check", "--home", str(tmp_path), "--config", str(config)])
+    assert done.exit_code == 1
+    assert "deid.rules_file" in done.output
 
 
 def test_a_key_nobody_knows_is_refused_in_words(home):

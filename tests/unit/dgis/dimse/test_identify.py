@@ -102,6 +102,15 @@ def test_uids_inside_sequences_are_not_those_of_the_instance():
     assert isinstance(identify(data, EXPLICIT_LE), Refusal)
 
 
+@pytest.mark.parametrize("syntax", [IMPLICIT_LE, EXPLICIT_LE])
+def test_a_delimiter_that_ends_nothing_is_passed(syntax):
+    stray = b"\xfe\xff\xdd\xe0\0\0\0\0"
+    data = encoded(implicit=syntax == IMPLICIT_LE, little=True)
+    first = 8 + len(EXPECTED.sop_class_uid) + len(EXPECTED.sop_class_uid) % 2
+    assert identify(data[:first] + stray + data[first:] + stray, syntax) == EXPECTED
+    assert identify(data[:first] + stray, syntax).status is Status.CANNOT_UNDERSTAND
+
+
 @pytest.mark.parametrize("data", [b"", b"\0", b"plain text, nothing else", bytes(200), b"\xff" * 300])
 def test_no_data_set_at_all(data):
     assert isinstance(identify(data, EXPLICIT_LE), Refusal)

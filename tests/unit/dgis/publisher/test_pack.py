@@ -4,6 +4,8 @@ import pytest
 
 from deid.keys.values import PatientKey
 from deid.outcome import Published
+from deid.profile import Profile
+from deid.science.check import ScienceCheck
 from dgis.publisher import pack as packing
 from dgis.publisher.pack import Packer, PackError, Sealing, Source, pack
 from dgis.publisher.pieces import PiecesSource
@@ -35,8 +37,8 @@ class Refusing:
         self._refused = refused
         self._withheld = withheld
 
-    def deidentify(self, dataset, syntax, uid):
-        form = self._own.deidentify(dataset, "1.2.3" if uid in self._withheld else syntax, uid)
+    def deidentify(self, dataset, syntax, uid, decision):
+        form = self._own.deidentify(dataset, "1.2.3" if uid in self._withheld else syntax, uid, decision)
         if uid in self._refused:
             assert isinstance(form, Published)
             return replace(form, sop_class_uid="no UID at all \N{SNOWMAN}" * 20)
@@ -53,7 +55,7 @@ def test_the_same_originals_give_the_same_record_on_every_attempt():
 def test_published_instances_come_first_and_the_others_behind_them():
     images = phantom(5)
     uids = [image.sop_instance_uid for image in images]
-    packer = Packer(Refusing(refused=[uids[1]], withheld=[uids[3]]), {})
+    packer = Packer(Refusing(refused=[uids[1]], withheld=[uids[3]]), ScienceCheck(Profile()), {})
     orders = []
     sealing = replace(SEALING, rows=lambda order: orders.append(list(order)) or b"")
     packed = pack(KEY, sources(images), packer, sealing)
@@ -66,7 +68,9 @@ def test_published_instances_come_first_and_the_others_behind_them():
 
 def test_a_part_of_which_a_record_takes_nothing_is_sealed_whole():
     images = phantom(2)
-    packer = Packer(Refusing(refused=[image.sop_instance_uid for image in images]), {})
+    packer = Packer(
+        Refusing(refused=[image.sop_instance_uid for image in images]), ScienceCheck(Profile()), {}
+    )
     packed = pack(KEY, sources(images), packer, SEALING)
     assert packed.record is None
     assert packed.published == ()

@@ -1,9 +1,16 @@
 import threading
+from dataclasses import replace
+from io import BytesIO
 
 import pytest
+from pydicom import dcmread, dcmwrite
 
 from catalog.tables import DEID, PHI
 from deid.keys.values import KeyStoreUnavailable
+from deid.outcome import WithheldReason
+from deid.profile import Profile
+from deid.science.check import ScienceCheck
+from dgis import overview
 from dgis.publisher.pack import Packer
 from dgis.publisher.tables import publish_part, publish_part_instance
 from dgis.tables import cache_instance, publish_job
@@ -13,12 +20,27 @@ from tests.unit.dgis.site import CLEARED, UNCLEARED, phantom
 
 def poisoned(site, *uids):
     class Tripping:
-        def deidentify(self, dataset, syntax, uid):
+        def deidentify(self, dataset, syntax, uid, decision):
             if uid in uids:
                 raise RuntimeError("must not be shown")
-            return site.packer.deidentifier.deidentify(dataset, syntax, uid)
+            return site.packer.deidentifier.deidentify(dataset, syntax, uid, decision)
 
-    return Packer(Tripping(), {})
+    return Packer(Tripping(), ScienceCheck(Profile()), {})
+
+
+def falsified(site, uid):
+    class Falsifying:
+        def deidentify(self, dataset, syntax, own, decision):
+            form = site.packer.deidentifier.deidentify(dataset, syntax, own, decision)
+            if own != uid:
+                return form
+            header = dcmread(BytesIO(form.before), force=True)
+            header.Rows += 1
+            out = BytesIO()
+            dcmwrite(out, header, implicit_vr=False, little_endian=True, enforce_file_format=False)
+            return replace(form, before=out.getvalue())
+
+    return Packer(Falsifying(), ScienceCheck(Profile()), {})
 
 
 def drain(site, publisher, seconds=600, most=200):
@@ -173,10 +195,10 @@ def test_a_publisher_that_lost_its_lease_publishes_nothing(site):
     site.plan(slow)
     commit = slow._commit
 
-    def late(part, packed, stored):
+    def late(*what):
         site.clock.pass_seconds(120)
         assert quick.run_once()
-        commit(part, packed, stored)
+        commit(*what)
 
     slow._commit = late
     assert slow.run_once()
@@ -261,3 +283,20 @@ def test_damaged_bytes_are_refused_in_words_and_only_theirs(site):
     assert waiting.instances == 1
     assert "cache" in waiting.last_error
     assert len(site.rows(DEID.instance)) == 1
+
+
+def test_numbers_that_are_not_the_originals_are_sealed_whole_and_what_options_removed_is_told(site):
+    images = phantom(3)
+    site.receive(images)
+    publisher = site.publisher(packer=falsified(site, images[1].sop_instance_uid))
+    site.clock.pass_seconds(60)
+    publisher.plan()
+    drain(site, publisher)
+    with site.engine.connect() as connection:
+        assert overview.withheld(connection) == {WithheldReason.NUMBERS.value: 1}
+        (series,) = overview.series(connection, site.name)
+        told = overview.removed(connection, series["series"])
+    assert (series["instances"], series["withheld"]) == (3, 1)
+    assert told
+    assert all(" (" in words for words in told)
+    assert len(site.refs(UNCLEARED)) == 2

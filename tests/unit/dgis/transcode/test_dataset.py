@@ -1,5 +1,6 @@
 import struct
 import zlib
+from dataclasses import replace
 
 import pytest
 
@@ -58,6 +59,16 @@ def test_bytes_have_no_order(vr):
 def test_cells_above_a_byte_in_ob_are_words_all_the_same():
     data = big(0x00280100, "US", b"\0\x20") + big(0x7FE00010, "OB", bytes(range(8)), long=True)
     assert rewritten(data, _BE)[-8:] == bytes([3, 2, 1, 0, 7, 6, 5, 4])
+
+
+@pytest.mark.parametrize("form", [">6I", "<6I"])
+def test_cells_of_several_words_are_read_as_they_were_written(form):
+    cells = struct.pack("<6I", 1249000, 1249000, 1250000, 1250000, 1247000, 66000)
+    written = struct.pack(form, *struct.unpack("<6I", cells))
+    if form[0] == "<":  # by words of 16 bits, as PS3.5 7.3 has it
+        written = b"".join(written[at : at + 2][::-1] for at in range(0, len(written), 2))
+    data = big(0x00280100, "US", b"\0\x20") + big(0x7FE00010, "OW", written, long=True)
+    assert rewritten(data, _BE)[-24:] == cells
 
 
 @pytest.mark.parametrize(("representation", "vr"), [(0, "US"), (1, "SS")])
@@ -136,12 +147,21 @@ def test_depth_is_bounded():
         + struct.pack("<HHI", 0xFFFE, 0xE000, 100)
         + bytes(200),
         struct.pack("<HH2sHI", 8, 0x1032, b"SQ", 0, 16) + b"sixteen bytes of" + b"more",
-        CLOSE_ITEM,
+        OPEN_ITEM,
     ],
 )
 def test_what_does_not_parse_is_refused(data):
     with pytest.raises(WalkError):
         rewritten(data, _LE, _IMPLICIT)
+
+
+def test_delimiters_that_end_nothing_are_left_out():
+    one, other = element(0x00080100, "SH", b"AB"), element(0x00200010, "SH", b"CD")
+    ends = CLOSE_ITEM + CLOSE_SEQUENCE
+    assert rewritten(ends + one + ends + other + ends, _LE) == one + other
+    item = struct.pack("<HHI", 0xFFFE, 0xE000, len(one + ends)) + one + ends
+    held = struct.pack("<HH2sHI", 8, 0x1032, b"SQ", 0, len(item)) + item
+    assert rewritten(held, _LE) == rewritten(sequence(0x00081032, [one]), _LE)
 
 
 def _native(syntax, data):
@@ -153,6 +173,17 @@ def test_a_fault_at_the_end_is_found_before_the_first_piece():
     data = element(0x7FE00010, "OW", bytes(1 << 20)) + b"\0\0\0"
     with pytest.raises(WalkError):
         next(transcoder.convert(_native(EXPLICIT_LITTLE_ENDIAN, data), IMPLICIT_LITTLE_ENDIAN))
+
+
+def test_pixels_that_are_cut_are_not_begun_however_large_they_are():
+    transcoder = GatewayTranscoder(Limits(held_bytes=1 << 10))
+    cut = element(0x00080100, "SH", b"AB") + element(0x7FE00010, "OW", bytes(1 << 20))[:-2]
+    with pytest.raises(WalkError, match="passes the end"):
+        next(
+            transcoder.convert(
+                replace(_native(EXPLICIT_LITTLE_ENDIAN, cut), length=len(cut)), IMPLICIT_LITTLE_ENDIAN
+            )
+        )
 
 
 def test_large_pixels_stream():

@@ -44,8 +44,9 @@ def without_jfif(stream):
     return stream[:2] + stream[4 + int.from_bytes(stream[4:6], "big") :]
 
 
-def app14(stream, transform):
-    return stream[:2] + b"\xff\xee\x00\x0eAdobe\x00\x64\0\0\0\0" + bytes([transform]) + stream[2:]
+def app14(stream, transform, *, jfif=False):
+    flag = b"\xff\xee\x00\x0eAdobe\x00\x64\0\0\0\0" + bytes([transform])
+    return stream[:2] + (jpeg(_COLOUR)[2:20] if jfif else b"") + flag + stream[2:]
 
 
 def rle(samples):
@@ -89,6 +90,16 @@ def test_lossless_codecs_give_the_pixels_back(transcoder, syntax, encode, sample
     np.testing.assert_array_equal(implicit.pixel_array, samples)
 
 
+def test_a_run_length_frame_may_be_padded_with_a_space(transcoder):
+    samples = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    frame = rle(samples)[:-1]
+    assert len(frame) % 2
+    after = explicit(transcoder, image(RLE, [frame + b" "], samples.shape))
+    np.testing.assert_array_equal(after.pixel_array, samples)
+    with pytest.raises(DamagedPixelsError):
+        explicit(transcoder, image(RLE, [frame[:-4] + b" "], samples.shape))
+
+
 def test_jpeg_2000_transforms_are_undone_and_said_to_be(transcoder):
     stream = bytes(imagecodecs.jpeg2k_encode(_COLOUR, level=0, codecformat="j2k", mct=True))
     after = explicit(transcoder, image(JPEG_2000, [stream], _COLOUR.shape, photometric="YBR_RCT", planar=0))
@@ -117,6 +128,9 @@ _RGB = jpeg(_COLOUR, colorspace="RGB", outcolorspace="RGB")
         (app14(_YBR, 1), "YBR_FULL", "YBR_FULL"),
         (_RGB, "RGB", "RGB"),
         (app14(_YBR, 1), "RGB", "RGB"),  # the header lies: Adobe's flag says that it was transformed
+        (jpeg(_COLOUR), "RGB", "RGB"),  # and here JFIF says so
+        (app14(_RGB, 0, jfif=True), "RGB", "RGB"),  # here Adobe's flag knows better
+        (_YBR[:2] + b"\xff\xee\0\x0cAdobe" + bytes(5) + _YBR[2:], "YBR_FULL_422", "RGB"),  # cut: no flag
     ],
 )
 def test_colour_comes_out_as_the_header_then_says(transcoder, stream, photometric, expected):
@@ -181,13 +195,16 @@ def test_frames_are_found_among_fragments(transcoder):
         explicit(transcoder, image(JPEG_2000, pieces, _GREY.shape, frames=2))
 
 
-def test_bits_of_frames_do_not_pause_at_bytes(transcoder):
+def deflated(samples):
+    deflater = zlib.compressobj(wbits=-15)
+    return deflater.compress(samples.tobytes()) + deflater.flush()
+
+
+@pytest.mark.parametrize(("syntax", "encode"), [(DEFLATED_FRAME, deflated), (RLE, rle)])
+def test_bits_of_frames_do_not_pause_at_bytes(transcoder, syntax, encode):
     frames = _RNG.integers(0, 2, (3, 5, 5), np.uint8)
-    streams = []
-    for each in frames:
-        deflater = zlib.compressobj(wbits=-15)
-        streams.append(deflater.compress(np.packbits(each, bitorder="little").tobytes()) + deflater.flush())
-    after = explicit(transcoder, image(DEFLATED_FRAME, streams, (5, 5), bits=1, frames=3))
+    streams = [encode(np.packbits(each, bitorder="little")) for each in frames]
+    after = explicit(transcoder, image(syntax, streams, (5, 5), bits=1, frames=3))
     bits = np.unpackbits(np.frombuffer(after.PixelData, np.uint8), bitorder="little")
     np.testing.assert_array_equal(bits[:75], frames.reshape(-1))
 

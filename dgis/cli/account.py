@@ -1,0 +1,112 @@
+"""`dgis account add|passcode|list|remove`: names and passcodes for callers without a provider."""
+
+import sys
+from typing import Annotated
+
+import sqlalchemy as sa
+import typer
+
+from catalog.audit.values import Event, Json
+from catalog.callers import Assertions, Right
+from catalog.credentials import accounts
+from catalog.credentials.passcodes import Account, hashed
+from dgis.cli.common import AsJson, Config, Home, console, fail, failures_in_words, print_json, print_table
+from dgis.cli.opening import Opened, opened
+from dgis.trail.acts import act, record
+
+app = typer.Typer(help="Names and passcodes of this site (argon2id).", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The name the caller presents.")]
+_USUAL = (Right.FIND, Right.RETRIEVE)
+
+
+@app.command()
+def add(
+    name: Name,
+    department: Annotated[str | None, typer.Option(help="What the account asserts.")] = None,
+    institution: Annotated[str | None, typer.Option(help="What the account asserts.")] = None,
+    role: Annotated[str | None, typer.Option(help="What the account asserts.")] = None,
+    may: Annotated[list[Right], typer.Option(help="The most it may; repeat for several.")] = list(_USUAL),  # noqa: B006
+    home: Home = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add an account; the passcode is asked for, or read from standard input."""
+    said = Assertions(user=name, department=department, institution=institution, role=role)
+    with failures_in_words(ValueError), opened(home, config) as gateway, gateway.engine.begin() as connection:
+        made = accounts.add(connection, Account(name, hashed(_passcode()), said, frozenset(may)))
+        if made:
+            _record(gateway, connection, "add", name, {"may": [*sorted(each.value for each in may)]})
+    if not made:
+        fail("there is an account of that name (dgis account passcode changes its passcode)")
+    if as_json:
+        print_json({"added": name})
+    else:
+        console.print(f"added {name}")
+
+
+@app.command()
+def passcode(name: Name, home: Home = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Give an account another passcode; it no longer rests after wrong ones."""
+    with failures_in_words(ValueError), opened(home, config) as gateway, gateway.engine.begin() as connection:
+        changed = accounts.change_passcode(connection, name, _passcode())
+        if changed:
+            _record(gateway, connection, "passcode", name)
+    _done(name, "changed", changed, as_json=as_json)
+
+
+@app.command()
+def remove(name: Name, home: Home = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Remove an account; whoever is connected stays until the association ends."""
+    with opened(home, config) as gateway, gateway.engine.begin() as connection:
+        removed = accounts.remove(connection, name)
+        if removed:
+            _record(gateway, connection, "remove", name)
+    _done(name, "removed", removed, as_json=as_json)
+
+
+@app.command("list")
+def list_accounts(home: Home = None, config: Config = None, as_json: AsJson = False) -> None:
+    """List the accounts and what they assert; never a passcode or its hash."""
+    with opened(home, config) as gateway, gateway.reading() as connection:
+        rows = [
+            {
+                "name": one.name,
+                **{field: getattr(one.assertions, field) for field in ("department", "institution", "role")},
+                "may": sorted(right.value for right in one.may),
+                "failures": one.failures,
+            }
+            for one in accounts.every(connection)
+        ]
+    if as_json:
+        print_json(rows)
+        return
+    columns = ("name", "department", "institution", "role", "may", "failures")
+    print_table(columns, ([_text(row[column]) for column in columns] for row in rows))
+
+
+def _record(
+    gateway: Opened, connection: sa.Connection, what: str, name: str, detail: dict[str, Json] | None = None
+) -> None:
+    happening = act(gateway.gateway_id, Event.ACCOUNT, what, {**(detail or {}), "account": name})
+    record(connection, gateway.gateway_id, happening)
+
+
+def _done(name: str, what: str, done: bool, *, as_json: bool) -> None:
+    if not done:
+        fail("no account of that name (dgis account list)")
+    if as_json:
+        print_json({what: name})
+    else:
+        console.print(f"{what} {name}")
+
+
+def _passcode() -> str:
+    """Ask for a passcode, twice where a person types it."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("passcode", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\n")
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)

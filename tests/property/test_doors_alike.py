@@ -1,0 +1,206 @@
+"""The doors decide alike: for whom, for what and when, generated; and as the pure decision says.
+
+DICOM is asked from the bytes of an identifier to what the door would send; the command line by its commands.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from catalog.callers import Caller
+from catalog.decision import RETRIEVE_DEIDENTIFIED, RETRIEVE_ORIGINAL
+from catalog.grants import Grant, What, Who
+from catalog.query import Level, Root
+from catalog.release import Releases
+from dgis import database, parts
+from dgis.cli.find import resolve
+from dgis.cli.main import app
+from dgis.cli.opening import opened
+from dgis.configuration import AssertionSet, Configuration, Peer
+from dgis.dimse.identifier import Options, read_identifier, to_query, to_retrieval
+from dgis.dimse.services import Session
+from dgis.door import Behind, Door
+from dgis.identity.peers import caller_of
+from tests.property.test_catalog_decision import (
+    ALPHA,
+    BETA,
+    IMAGES,
+    PUBLISHED,
+    WITHHELD,
+    Rules,
+    holds,
+    lay_down,
+    rules,
+    visible,
+    whats,
+)
+from tests.tools.client import encode, query
+from tests.tools.logging_apart import logging_apart
+from tests.tools.wire import IMPLICIT
+from tests.unit.catalog.world import FULL, NOW, World, pseudonym
+
+GATEWAY = "gateway-1"
+RIGHTS = ("find", "retrieve", "phi")
+UIDS = tuple(uid for image in IMAGES for uid in (image.uid, pseudonym(image.uid)))
+
+# Somebody who states some of these, and grants to who states some of them: as often a match as not.
+STATED = st.fixed_dictionaries(
+    {},
+    optional={
+        "user": st.sampled_from(("ann", "bob")),
+        "institution": st.sampled_from((ALPHA.institution, BETA.institution)),
+        "department": st.just("Radiology"),
+        "role": st.just("reader"),
+    },
+)
+TO_STATED = st.builds(
+    Grant,
+    who=STATED.map(lambda stated: Who(**stated)),
+    what=whats(),
+    may=st.sets(st.sampled_from(sorted(FULL, key=lambda right: right.value)), min_size=1).map(frozenset),
+    allow=st.sampled_from((True, True, False)),
+)
+
+GIVEN = st.builds(
+    lambda more, given: replace(given, grants=(*more, *given.grants)),
+    st.lists(TO_STATED, max_size=4),
+    rules(4),
+)
+
+
+@dataclass
+class Doors:
+    """One catalog and the doors to it."""
+
+    world: World
+    home: object
+    door: Door
+
+    def environment(self, stated: dict) -> dict[str, str]:
+        return {"DGIS__CLI__ASSERTIONS": json.dumps(stated)}
+
+    def by_dicom(self, caller: Caller, level: str, keyword: str) -> set[str]:
+        """What C-FIND answers: values of a keyword."""
+        identifier = self._identifier(level, keyword)
+        asked = to_query(identifier, Root.PATIENT, Options(relational=True))
+        return {match.values[keyword] for match in self.door.find(session(caller), asked)}
+
+    def sent_by_dicom(self, caller: Caller, uid: str) -> set[str]:
+        """What C-GET sends for the UID of an image."""
+        identifier = self._identifier("IMAGE", "SOPInstanceUID", uid)
+        asked = to_retrieval(identifier, Root.STUDY, Options(relational=True))
+        return {ref.sop_instance_uid for ref in self.door.retrieve(session(caller), asked, None)}
+
+    def by_command(self, stated: dict, level: str, keyword: str) -> set[str]:
+        """What `dgis find` prints: values of a keyword."""
+        command = [
+            "find",
+            level.lower(),
+            "-k",
+            keyword,
+            "--limit",
+            "10000",
+            "--json",
+            "--home",
+            str(self.home),
+        ]
+        done = CliRunner().invoke(app, command, env=self.environment(stated))
+        assert done.exit_code == 0, done.output + repr(done.exception)
+        return {row[keyword] for row in json.loads(done.stdout)}
+
+    @staticmethod
+    def _identifier(level: str, keyword: str, value: str = ""):
+        asked = query(level, **{keyword: value})
+        root = Root.STUDY if value else Root.PATIENT
+        return read_identifier(encode(asked), IMPLICIT, root, 1 << 20)
+
+
+def session(caller: Caller) -> Session:
+    return Session(1, caller, "DGIS", caller.name, "127.0.0.1")
+
+
+def peer(stated: dict) -> Caller:
+    """Who a peer entry makes of somebody, as the DICOM door admits it."""
+    entry = Peer(ae_title="PEER", assertions=AssertionSet(**stated), may=frozenset(RIGHTS))
+    return caller_of(entry, "PEER", GATEWAY)
+
+
+@pytest.fixture(scope="module")
+def doors(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    configuration = Configuration(gateway={"home": home, "name": GATEWAY})
+    engine = database.open_engine(configuration)
+    database.migrate(engine)
+    world = World(engine)
+    for each in (ALPHA, BETA):
+        world.store(*(image for image in IMAGES if image.contributor is each))
+    world.publish(*PUBLISHED, withheld=[image for image in IMAGES if image.uid in WITHHELD])
+    unused = SimpleNamespace(prepare=list)
+    releases = Releases(engine, "test/dicom", lambda: NOW)
+    behind = Behind(releases, None, None, unused, None, None, None, lambda: NOW)
+    with pytest.MonkeyPatch.context() as patch, logging_apart():
+        patch.setattr(parts, "now_ms", lambda: NOW)
+        yield Doors(world, home, Door(configuration, behind))
+    engine.dispose()
+
+
+FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LEVELS = (
+    ("PATIENT", "PatientID"),
+    ("STUDY", "StudyInstanceUID"),
+    ("SERIES", "SeriesInstanceUID"),
+    ("IMAGE", "SOPInstanceUID"),
+)
+
+
+@FEW
+@given(
+    stated=STATED.filter(bool),
+    given_rules=GIVEN,
+    level=st.sampled_from(LEVELS),
+)
+def test_a_query_finds_the_same_by_every_door(doors, stated, given_rules, level):
+    held = lay_down(doors.world, given_rules)
+    caller = peer(stated)
+    expected = {image.uid if original else pseudonym(image.uid) for original, image in visible(caller, held)}
+    assert doors.by_dicom(caller, "IMAGE", "SOPInstanceUID") == expected
+    assert doors.by_command(stated, "IMAGE", "SOPInstanceUID") == expected
+    assert doors.by_command(stated, *level) == doors.by_dicom(caller, *level)
+
+
+@FEW
+@given(
+    stated=STATED.filter(bool),
+    given_rules=GIVEN,
+    uids=st.lists(st.sampled_from(UIDS), min_size=1, max_size=6),
+)
+def test_a_retrieve_sends_the_same_by_every_door(doors, stated, given_rules, uids):
+    held = lay_down(doors.world, given_rules)
+    caller = peer(stated)
+    may = {image.uid for image in IMAGES if holds([caller], RETRIEVE_ORIGINAL, image, held)}
+    may |= {
+        pseudonym(image.uid) for image in PUBLISHED if holds([caller], RETRIEVE_DEIDENTIFIED, image, held)
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in doors.environment(stated).items():
+            patch.setenv(name, value)
+        with opened(doors.home, None) as gateway:
+            sent = {uid: {each.sop_instance_uid for each in resolve(gateway, uid)} for uid in uids}
+    for uid in uids:
+        expected = {uid} & may
+        assert doors.sent_by_dicom(caller, uid) == expected
+        assert sent[uid] == expected
+
+
+def test_what_is_generated_is_worth_comparing(doors):
+    """With a grant of everything the cleared see originals, others pseudonyms, by either door."""
+    lay_down(doors.world, Rules((Grant(who=Who(user="ann"), what=What(), may=FULL),), (), ()))
+    for stated, originals in (({"user": "ann"}, True), ({"user": "bob"}, False)):
+        found = doors.by_command(stated, "IMAGE", "SOPInstanceUID")
+        assert bool(found & {image.uid for image in IMAGES}) is originals
+        assert found == doors.by_dicom(peer(stated), Level.IMAGE.value, "SOPInstanceUID")
