@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test quick lint format demo savings faults engines lock clean
+.PHONY: help install run test quick lint format demo savings faults bench-decision engines lock clean planted mutations bench-deid
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -44,17 +44,38 @@ demo: $(STAMP)     ## the whole story on synthetic phantoms, about a minute
 faults: $(STAMP)   ## kill -9 at every step of receive and publish, 25 times each
 	@$(BIN)/python -m tests.tools.kill_matrix
 
+mutations: $(STAMP) ## de-identify mutated files, 100,000 or: make mutations CASES=n SEED=n
+	@DGIS_TEST_MUTATED_FILES=$(or $(CASES),100000) DGIS_TEST_SEED=$(or $(SEED),1) \
+		$(BIN)/python -m pytest -n 2 -k mutated_files tests/property/test_deid_mutations.py
+
+bench-deid: $(STAMP) .venv-bench/.installed ## de-identifiers side by side: leaks, breaks, errors, speed
+	@command -v gdcmanon >/dev/null || ! command -v apt-get >/dev/null || test "$$(id -u)" != 0 \
+		|| apt-get install -q -y --no-install-recommends libgdcm-tools >/dev/null
+	@$(BIN)/python -m tests.bench --json bench-deid.json
+
+.venv-bench/.installed: requirements/bench.txt
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/pip install --quiet --require-hashes -r requirements/bench.txt
+	@touch $@
+
 savings: $(STAMP)  ## what record and companion save: make savings FOLDER=series
 	@$(BIN)/dgis record savings $(FOLDER)
 
-engines:           ## install what some tests talk to (Debian, root): dcmtk, PostgreSQL, strace
+bench-decision: $(STAMP)  ## what the decision costs a query and a retrieve, on SQLite and PostgreSQL
+	@$(BIN)/python -m tests.tools.decision_cost
+
+planted: $(STAMP)  ## hunt for planted identity in what deid makes of more corpora: make planted SEEDS=20
+	@DGIS_TEST_PLANTED_SEEDS="$$(seq -s ' ' 1 $(or $(SEEDS),10))" $(BIN)/python -m pytest -q --show-capture=no --timeout 0 tests/conformance/test_deid_planted.py
+
+engines:           ## install what some tests talk to (Debian, root): dcmtk, PostgreSQL, rsyslog, strace, ...
 	@deploy/engines.sh
 
 lock:              ## resolve the dependencies anew, with hashes and no index address
 	@$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet uv
 	@$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements/run.txt
 	@$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --group dev -c requirements/run.txt pyproject.toml requirements/build.in -o requirements/dev.txt
+	@$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/bench.in -o requirements/bench.txt
 	@rm -rf $(VENV)-lock
 
 clean:             ## remove what was built, not what was stored
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf $(VENV) .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

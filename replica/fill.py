@@ -1,6 +1,9 @@
 """The fill worker: brings every object to the copies its rule asks for, node to node, verified."""
 
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 import sqlalchemy as sa
 import structlog
@@ -14,6 +17,8 @@ from replica.values import CopyState
 
 _log = structlog.get_logger(__name__)
 _object = replica_object.c
+_PAGE: Final = 500
+_WAIT_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +49,58 @@ def run_once(replicas: Replicas, limit: int = 10) -> Filled:
         object_id = claim(replicas, due)
         if object_id is None:
             break
-        with replicas.engine.begin() as connection:
-            entry = read_entry(connection, object_id)
-        if entry is None:
-            continue
-        if entry.live:
-            done = _fill(replicas, entry, done)
-        else:
-            with replicas.engine.begin() as connection:
-                release(connection, replicas, object_id, fill_due_ms=None)
+        done = _work_on(replicas, object_id, done)
+    return done
+
+
+def run_to_the_end(replicas: Replicas, sleep: Callable[[float], None] = time.sleep) -> Iterator[Filled]:
+    """Try every object that misses copies once, whenever it was to be tried again; yields the sums so far.
+
+    For an operator who asks for the copies now. What another worker is at is waited for, and tried here
+    where that one gave up: it may not know yet that a node is back.
+    """
+    done = Filled()
+    busy: set[int] = set()
+    last = 0
+    while page := _missing_copies(replicas, _object.id > last):
+        last = page[-1]
+        for object_id in page:
+            done = _try(replicas, object_id, done, busy)
+            yield done
+    while busy:
+        sleep(_WAIT_SECONDS)
+        some = sorted(busy)[:_PAGE]
+        busy.difference_update(some)
+        for object_id in _missing_copies(replicas, _object.id.in_(some)):
+            done = _try(replicas, object_id, done, busy)
+        yield done
+
+
+def _missing_copies(replicas: Replicas, which: sa.ColumnElement[bool]) -> list[int]:
+    query = sa.select(_object.id).where(_object.fill_due_ms.is_not(None), which)
+    with replicas.engine.begin() as connection:
+        return list(connection.scalars(query.order_by(_object.id).limit(_PAGE)))
+
+
+def _try(replicas: Replicas, object_id: int, done: Filled, busy: set[int]) -> Filled:
+    """Work on one object, or note it among those that others are at."""
+    this = sa.select(_object.id).where(_object.id == object_id, _object.fill_due_ms.is_not(None))
+    if claim(replicas, this) is None:
+        busy.add(object_id)
+        return done
+    return _work_on(replicas, object_id, done)
+
+
+def _work_on(replicas: Replicas, object_id: int, done: Filled) -> Filled:
+    """Bring a claimed object to its copies, and give it back."""
+    with replicas.engine.begin() as connection:
+        entry = read_entry(connection, object_id)
+    if entry is None:
+        return done
+    if entry.live:
+        return _fill(replicas, entry, done)
+    with replicas.engine.begin() as connection:
+        release(connection, replicas, object_id, fill_due_ms=None)
     return done
 
 

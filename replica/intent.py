@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from replica.tables import replica_copy, replica_object
 from replica.values import CopyState, NewObject, Stored
+from storage_nodes.addresses import Kind
 from storage_nodes.names import ObjectName, RecordKey
 
 _object = replica_object.c
@@ -119,8 +120,8 @@ def commit_copies(connection: sa.Connection, stored: Stored, now_ms: int) -> Non
     )
 
 
-def supersede(connection: sa.Connection, record_keys: Iterable[RecordKey], now_ms: int) -> int:
-    """Retire all objects of these keys, records and sealed companions; returns how many.
+def supersede(connection: sa.Connection, record_keys: Iterable[RecordKey], now_ms: int, *kinds: Kind) -> int:
+    """Retire the objects of these keys, of all kinds or those named; returns how many.
 
     Inside the caller's transaction, together with what replaces them. From its commit on they are not
     located; the clean worker removes them after a grace time, in which readers that had located them come
@@ -130,6 +131,7 @@ def supersede(connection: sa.Connection, record_keys: Iterable[RecordKey], now_m
         connection.scalars(
             sa.select(_object.id).where(
                 _object.record_key.in_(list(record_keys)),
+                _object.kind.in_(kinds or tuple(Kind)),
                 _object.committed_ms.is_not(None),
                 _object.superseded_ms.is_(None),
             )
