@@ -145,8 +145,9 @@ def test_research_learns_nothing_by_asking_for_originals(corpus_run, originals):
 
 
 def test_the_same_questions_find_something_for_the_hospital(corpus_run, originals):
-    dataset = next(one for one in originals if len(str(one.get("PatientName") or "")) > 3)
-    name = str(dataset.PatientName).split("=")[0]
+    # A name may be nothing but separators: it holds no letter to ask for.
+    dataset = next(one for one in originals if len(str(one.get("PatientName") or "")[:4].strip("^= ")) > 3)
+    name = str(dataset.PatientName)
     for keys in ({"PatientName": f"{name[:4]}*"}, {"StudyInstanceUID": str(dataset.StudyInstanceUID)}):
         assert ask(corpus_run, HOSPITAL, "STUDY", **{"StudyInstanceUID": "", **keys})
     assert ask(corpus_run, HOSPITAL, "STUDY", StudyInstanceUID="", StudyDate=f"{DAY}-{DAY}")
