@@ -224,6 +224,8 @@ def test_a_new_examination_is_kept_published_and_given_back(erased, tmp_path):
     report = gateway.json("keys", "shred", *WHO, "--yes")
     assert report["complete"]
     assert report["erasure"]["key_name"].endswith("-2")
-    assert found_in(gateway, erased.hunt) == {}
+    asked = {GONE.patient_id, erased.images[0].study_uid}  # since the first erasure: the trail keeps questions
+    found = {value for values in found_in(gateway, erased.hunt).values() for value, _form in values}
+    assert found <= asked
     names = [sorted(FolderVault(path).names()) for path in sorted((gateway.home / "keys").glob("store-*"))]
     assert names[0] == names[1]
