@@ -224,7 +224,7 @@ def test_a_new_examination_is_kept_published_and_given_back(erased, tmp_path):
     report = gateway.json("keys", "shred", *WHO, "--yes")
     assert report["complete"]
     assert report["erasure"]["key_name"].endswith("-2")
-    asked = {GONE.patient_id, erased.images[0].study_uid}  # since the first erasure: the trail keeps questions
+    asked = {GONE.patient_id, erased.images[0].study_uid}  # after the first erasure; the trail keeps it
     found = {value for values in found_in(gateway, erased.hunt).values() for value, _form in values}
     assert found <= asked
     names = [sorted(FolderVault(path).names()) for path in sorted((gateway.home / "keys").glob("store-*"))]
