@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.planted import codestreams, envelope, headers, objects, pixels, private, reports, values
 from tests.planted.canaries import CHARSETS, Canary, Planter
 from tests.planted.instance import CT, MR, PET, Instance, instance, people
+from tests.planted.raw import Field
 
 Place = Callable[[Instance], None]
 
@@ -53,6 +54,8 @@ def planted(seed: int) -> Corpus:
         study = studies[group % len(studies)]
         uid = planter.uid("SOPInstanceUID")
         one = instance(planter, study, group, uid, (CT, MR, PET)[group % 3])
+        # Nobody takes instance numbers out: by them outputs are told apart whose names are new (tests/bench).
+        one.add({0x00200013: Field("IS", str(number + 1))})
         if group:
             _refer(one, files)
         place(one)

@@ -96,10 +96,10 @@ def native_pixels(seed: int, count: int = 256, most: int = 4096) -> bytes:
     return struct.pack(f"<{count}H", *(draw.randrange(most) for _ in range(count)))
 
 
-def instance(planter: Planter, study: Study, number: int, uid: str, sop_class: str = CT) -> Instance:
-    """Return a small image with the identity every image has."""
+def instance(planter: Planter, study: Study, group: int, uid: str, sop_class: str = CT) -> Instance:
+    """Return a small image with the identity every image has; `group` chooses its series."""
     patient = study.patient
-    series = study.series[number // 6 % len(study.series)]
+    series = study.series[group // 6 % len(study.series)]
     referring = planter.name("ReferringPhysicianName")
     dataset = {
         0x00080008: Field("CS", "ORIGINAL\\PRIMARY\\AXIAL"),
@@ -123,13 +123,13 @@ def instance(planter: Planter, study: Study, number: int, uid: str, sop_class: s
         0x0020000D: Field("UI", study.uid),
         0x0020000E: Field("UI", series),
         0x00200010: Field("SH", study.accession),
-        0x00200013: Field("IS", str(number)),
-        0x00200032: Field("DS", f"0\\0\\{number}"),
+        0x00200013: Field("IS", str(group)),
+        0x00200032: Field("DS", f"0\\0\\{group}"),
         0x00200037: Field("DS", "1\\0\\0\\0\\1\\0"),
         0x00200052: Field("UI", study.frame_of_reference),
         **PIXEL_MODULE,
         0x00280030: Field("DS", "0.5\\0.5"),
-        0x7FE00010: Field("OW", native_pixels(number)),
+        0x7FE00010: Field("OW", native_pixels(group)),
     }
     return Instance(planter, study, series, uid, sop_class, dataset)
 

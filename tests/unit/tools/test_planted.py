@@ -114,3 +114,10 @@ def test_a_seed_gives_the_same_files_and_another_seed_others(tmp_path, corpus):
     assert {one.text for one in again.canaries}.isdisjoint(
         one.text for one in planted(2).canaries if one.kind == "word"
     )
+
+
+@pytest.mark.filterwarnings("ignore:Expected implicit VR:UserWarning")
+def test_no_two_files_have_one_instance_number(corpus):
+    """Outputs with new names are told apart by it: two of one number were taken for one file."""
+    numbers = [str(dcmread(BytesIO(one.data), force=True).InstanceNumber) for one in corpus.files]
+    assert len(set(numbers)) == len(numbers) > 100
