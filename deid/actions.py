@@ -5,7 +5,7 @@ from deid.cleaning import Cleaning
 from deid.profile import Option, Profile, Rule, rules_of
 from deid.pseudonyms import Pseudonyms
 from deid.subject import Subject, decoded
-from deid.tables.loader import attribute_types
+from deid.tables.loader import attribute_types, never_published
 from deid.values import TEXT_VRS, VALUE_BYTES, WORD_BYTES, plain_text, valid_zone
 from deid.vr import least_values
 
@@ -42,7 +42,6 @@ UNLISTED = "X/Z/D"
 _REFERENCES = "X/Z/U*"
 # Types of PS3.3 7.4; what is conditional counts as if the condition held, for the attribute is there.
 _FILLED, _OPTIONAL = frozenset({"1", "1C"}), "3"
-_NEVER = "-"  # its condition is gone with what de-identification removes
 # Where a plain X would leave an object without what it must have; a value for a condition is not made up.
 _KEPT_IN_SPITE = frozenset({"1", "2", "2C"})
 
@@ -64,7 +63,7 @@ class Actions:
         self._pseudonyms = pseudonyms
         self._subject = subject
         self._types = attribute_types()
-        self._never = _never()
+        self._never = never_published()
 
     def value(self, tag: int, vr: str, raw: bytes, parent: int | None) -> Outcome:
         """Return what becomes of a little endian value; `parent` is the sequence it stands in."""
@@ -95,6 +94,8 @@ class Actions:
         References to other instances (X/Z/U*) always stay, with new UIDs: whether they may go depends on
         conditions that no header states, and they hold nothing but UIDs and codes.
         """
+        if tag in self._never:
+            return _REMOVE
         if code == _REFERENCES:
             return "U"
         kind = self._type(tag, parent)
@@ -168,9 +169,3 @@ def _dummy(tag: int, vr: str) -> bytes:
         return bytes(WORD_BYTES.get(vr, 2))
     # Of words one is enough: each further one may have terms of its own.
     return b"\\".join([text] * least_values(tag)) if vr in _NUMBERS else text
-
-
-@cache
-def _never() -> frozenset[int]:
-    """Return the attributes whose condition de-identification takes away."""
-    return frozenset(tag for (tag, _where), kind in attribute_types().items() if kind == _NEVER)

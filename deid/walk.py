@@ -148,7 +148,7 @@ class Walker:
         """Clean a sequence that stays item by item: that is its dummy, too, for nothing is left of it."""
         tag = element.tag
         rule = self.actions.rule(tag)
-        letter = "K" if rule is None else self.actions.letter(tag, rule.code, parent)
+        letter = self.actions.letter(tag, "K" if rule is None else rule.code, parent)
         if letter == _REMOVED:
             return Done(b"", ((tag, letter),))
         if letter == "Z":

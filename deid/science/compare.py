@@ -6,7 +6,7 @@ from deid.elements import WalkError
 from deid.profile import Profile
 from deid.science.dates import Verdict
 from deid.science.keys import PRIVATE, Key, is_private, key_of, name_of
-from deid.science.rules import BY_VR, How, Keeping, needs
+from deid.science.rules import BULK, BY_VR, How, Keeping, needs
 from deid.science.same import Mapped, is_sound, verdict
 from deid.science.seen import Seen, creators_of, is_sequence, levels
 from deid.tables.loader import safe_private
@@ -16,6 +16,7 @@ from deid.vr import is_private_creator, standard_vr
 _STAND_INS = frozenset(
     {b"REMOVED", b"UNKNOWN", b"0", b"19000101", b"000000", b"19000101000000", b"000Y", b"99DGIS"}
 )
+_ZEROS = frozenset(map(bytes, (2, 4, 8)))
 # What a de-identified instance says of its de-identification, whatever the original said.
 _OWN_CLAIMS = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280303})
 _REBUILT = frozenset({0x00282000})  # colour profiles are written anew without their texts (deid/icc.py)
@@ -134,11 +135,8 @@ def _judged(how: How | None, vr: str, ours: Seen, theirs: Seen | None, mapped: M
     said = None if how is None else verdict(how, vr, ours, theirs, mapped)
     published = theirs.value.strip(b" \0")
     differs = published != ours.value.strip(b" \0")
-    if (
-        differs
-        and _STAND_INS.issuperset(published.split(b"\\"))
-        and said not in {Verdict.SAME, Verdict.ALTERED}
-    ):
+    stands_in = _STAND_INS.issuperset(published.split(b"\\")) or (vr in BULK and theirs.value in _ZEROS)
+    if differs and stands_in and said not in {Verdict.SAME, Verdict.ALTERED}:
         return HAD | GONE, ""
     altered = said is Verdict.ALTERED or (how is None and differs)
     wrong = "is not what it was" if said is Verdict.DIFFERENT else ""

@@ -5,7 +5,7 @@ from functools import cache
 
 from deid.profile import Option, Profile, rules_of
 from deid.science.keys import Key, is_private, keys_of
-from deid.tables.loader import records, safe_private
+from deid.tables.loader import never_published, records, safe_private
 
 
 class How(StrEnum):
@@ -42,11 +42,11 @@ def needs() -> Mapping[Key, Need]:
 
 
 _NUMBERS = ("AT", "DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV")
-_BULK = ("OB", "OD", "OF", "OL", "OV", "OW")
+BULK = ("OB", "OD", "OF", "OL", "OV", "OW")
 # What no table lists must not change, either; text and code strings may (other tables say to what).
 BY_VR: Mapping[str, How] = {
     **dict.fromkeys(_NUMBERS, How.NUMBER),
-    **dict.fromkeys(_BULK, How.BYTES),
+    **dict.fromkeys(BULK, How.BYTES),
     **dict.fromkeys(("DA", "DT", "TM"), How.DIFFERENCE),
     "UI": How.UID,
 }
@@ -71,6 +71,8 @@ class Keeping:
         return kept
 
     def _public(self, tag: int) -> bool:
+        if tag in never_published():
+            return False
         rule = self._rule(tag)
         # Actions that end in U map UIDs (PS3.15 E.1): what they name stays, under a pseudonym.
         return rule is None or rule.option is not None or rule.basic.endswith(("U", "U*"))

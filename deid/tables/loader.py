@@ -13,7 +13,7 @@ _REPEATING = re.compile(r"\(([0-9A-F]{2})xx,([0-9A-Fx]{4})\)")
 _UNSTATED = "-"
 _CSA = "CSA"
 _COMMENT = "#"
-_EVERYWHERE = "*"
+_EVERYWHERE, _NEVER = "*", "-"
 _LONGEST_ALLOWED = 64  # characters: what LO holds; a bound on the work of the patterns, too
 
 
@@ -127,6 +127,12 @@ def attribute_types() -> Mapping[tuple[int, str], str]:
             else:
                 found |= {(tag, sop_class): kind for sop_class in sop_classes[place]}
     return found
+
+
+@cache
+def never_published() -> frozenset[int]:
+    """Return the attributes whose condition is gone with what de-identification removes."""
+    return frozenset(tag for (tag, _where), kind in attribute_types().items() if kind == _NEVER)
 
 
 @cache

@@ -333,3 +333,12 @@ def test_names_hidden_in_coded_and_numeric_places_go():
     form = published(dataset(*(el(tag, vr, "JANE DOE") for tag, vr in hiding)))
     assert b"DOE" not in form.before
     assert header(form).Manufacturer == ""  # type 2: there, and empty
+
+
+def test_what_earlier_signers_and_encrypters_left_goes_whole():
+    """Without signatures their parameters say nothing; what was encrypted is identity."""
+    encrypted = [[el(0x04000510, "UI", EXPLICIT), el(0x04000520, "OB", b"Kanarie Anna")]]
+    parameters = [[el(0x04000015, "CS", "SHA256"), el(0x04000120, "OB", b"Kanarie Anna")]]
+    found = header(published(dataset(el(0x04000500, "SQ", encrypted), el(0x4FFE0001, "SQ", parameters))))
+    assert "EncryptedAttributesSequence" not in found
+    assert "MACParametersSequence" not in found

@@ -125,6 +125,15 @@ def test_a_series_is_checked_like_its_first_instance():
     assert isinstance(check.check(data, EXPLICIT, form), Kept)
 
 
+def test_a_bulk_value_that_science_does_not_need_may_be_replaced():
+    stamped = dataset(el(0x00340007, "OB", b"KANARIE174"))  # Frame Origin Timestamp: no time, must be filled
+    form = deidentifier("modified-dates").deidentify(stamped, EXPLICIT, "1.2.3")
+    told = checked(form, "modified-dates", data=stamped)
+    assert isinstance(told, Kept), told
+    other = with_element(form.before, 0x00340007, "OB", b"KANARIE175")
+    assert isinstance(checked(replace(form, before=other), "modified-dates", data=stamped), Failed)
+
+
 def with_element(header, tag, vr, value):
     """The header with one element replaced, or left out where the value is None."""
 
