@@ -12,7 +12,8 @@ from deid.pseudonyms import SiteSecrets
 from deid.science.check import ScienceCheck
 from deid.science.outcome import Failed
 from tests.planted import Hunter, planted, write_corpus
-from tests.planted.mapping import mapping
+from tests.planted.mapping import mapping, unresolved
+from tests.planted.references import KINDS
 from tests.tools import dciodvfy
 from tests.tools.deid_command import run
 from tests.tools.report import show
@@ -49,6 +50,7 @@ WITHHELD = {
 # Text for numbers that science needs or an object must have: a made-up number may not stand there.
 SEALED = {
     *("lying-vrs.dcm", "packed-values.dcm", "presentation.dcm", "report.dcm", "text-behind-numbers.dcm"),
+    *("further-values.dcm", "behind-controls.dcm", "bytes-of-every-kind.dcm"),
     *("unlisted-attributes.dcm", "unlisted-nested.dcm", "waveform.dcm", "wide-text-as-numbers.dcm"),
     *(f"series-{number}.dcm" for number in range(2, 6)),
 }
@@ -119,6 +121,16 @@ def test_uids_are_mapped_once_and_for_all(seed, request):
     read = published(seed, "dates").keys() - {"twice.dcm"}
     instances = {one.instance for one in corpus(seed).files if one.name in read}
     assert instances <= found.uids.keys()  # so that every reference to them is resolved
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_references_lead_where_they_led(seed):
+    """In reports, selections, segmentations, structures, presentations, registrations, doses, images."""
+    files, uids = published(seed, "dates"), mapped(seed).uids
+    originals = {one.name: one.data for one in corpus(seed).files if one.name.startswith("refers-")}
+    assert len(originals) == len(KINDS) == len(originals.keys() & files.keys())
+    lost = {name: unresolved(data, files[name], uids) for name, data in originals.items()}
+    assert {name: found for name, found in lost.items() if found} == {}
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -6,30 +6,14 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import NamedTuple
 
+from tests.planted.charsets import CHARSETS
+
 # A moved date may never be another planted one. Every planted date is a multiple of this many days after the
 # first, and dates are moved by less.
 _DAYS_APART = 3701
 _FIRST_DAY = date(1751, 3, 2)
 _DATES = 60
 
-# Names as the character sets of PS3.3 C.12.1.1.2 write them: defined term, Python's codec, letters.
-CHARSETS = {
-    "ISO_IR 100": ("latin_1", "äöüßéèñçøåÄÖÜÉ"),
-    "ISO_IR 101": ("iso8859_2", "ąęłńóśźżčřšžŁŻ"),
-    "ISO_IR 144": ("iso8859_5", "абвгдежзиклмнопрст"),
-    "ISO_IR 126": ("iso8859_7", "αβγδεζηθικλμνξοπρσ"),
-    "ISO_IR 127": ("iso8859_6", "ابتثجحخدذرزسشصضطظ"),
-    "ISO_IR 138": ("iso8859_8", "אבגדהוזחטיכלמנסעפצ"),
-    "ISO_IR 148": ("iso8859_9", "ğışöüçĞİŞÖÜÇ"),
-    "ISO_IR 166": ("tis_620", "กขคงจฉชซญดตถทธนบปผ"),
-    "ISO_IR 13": ("shift_jis", "ｱｲｳｴｵｶｷｸｹｺｻｼｽｾｿﾀﾁﾂ"),
-    "\\ISO 2022 IR 87": ("iso2022_jp", "山田太郎高橋佐藤鈴木伊渡辺中村"),
-    "\\ISO 2022 IR 149": ("euc_kr", "김이박최정강조윤장임한오서신권"),
-    "\\ISO 2022 IR 58": ("gb2312", "王李张刘陈杨赵黄周吴徐孙胡朱高"),
-    "GB18030": ("gb18030", "王李張劉陳楊趙黃周吳徐孫胡朱高"),
-    "ISO_IR 192": ("utf_8", "éłж張山김אعλ"),
-}
-_ESCAPES = {"\\ISO 2022 IR 149": b"\x1b$)C", "\\ISO 2022 IR 58": b"\x1b$)A"}
 _CONSONANTS = "BCDFGHJKLMNPQRSTVWXZ"
 
 
@@ -93,9 +77,9 @@ class Planter:
 
     def charset_name(self, charset: str, place: str) -> bytes:
         """A word in a character set, its escape sequences among the bytes."""
-        codec, letters = CHARSETS[charset]
+        codec, letters, escape = CHARSETS[charset]
         text = "".join(self.random.choices(letters, k=9))
-        raw = _ESCAPES.get(charset, b"") + text.encode(codec)
+        raw = escape + text.encode(codec)
         self.canaries.append(Canary(text, "word", self.file, place, raw))
         return raw
 

@@ -2,11 +2,24 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
-from tests.planted import codestreams, envelope, headers, objects, pixels, private, reports, values
-from tests.planted.canaries import CHARSETS, Canary, Planter
-from tests.planted.instance import CT, MR, PET, Instance, instance, people
+from tests.planted import (
+    codestreams,
+    envelope,
+    headers,
+    many,
+    objects,
+    pixels,
+    private,
+    references,
+    reports,
+    values,
+)
+from tests.planted.canaries import Canary, Planter
+from tests.planted.charsets import CHARSETS
+from tests.planted.instance import CT, MR, PET, Instance, Target, instance, people
 from tests.planted.raw import Field
 
 Place = Callable[[Instance], None]
@@ -59,6 +72,8 @@ def planted(seed: int) -> Corpus:
         if group:
             _refer(one, files)
         place(one)
+        if name in _varied():
+            one.vary()
         files.append(PlantedFile(name, study.uid, one.series, uid, one.written()))
         canaries += planter.canaries
     return Corpus(tuple(files), tuple(canaries))
@@ -70,12 +85,31 @@ def places() -> Iterator[tuple[str, Place]]:
     yield from ((f"depth-{depth:02}.dcm", headers.deep(depth)) for depth in headers.DEPTHS)
     yield from ((f"{kind}.dcm", objects.document(kind)) for kind in ("pdf", "cda", "stl"))
     yield from ((f"series-{number}.dcm", headers.in_series(number)) for number in range(1, 6))
-    for module in (headers, values, private, pixels, codestreams, reports, objects, envelope):
-        for place in module.PLACES:
-            yield f"{place.__name__.replace('_', '-')}.dcm", place
+    for module in (headers, *_VARIED, pixels, codestreams, envelope):
+        yield from ((_name(place), place) for place in module.PLACES)
+    yield from ((f"refers-{kind}.dcm", references.kind(kind)) for kind in references.KINDS)
+
+
+_VARIED = (values, private, many, reports, objects)
+_EXPLICIT = {
+    "dates-in-text.dcm",
+    "uid-carriers.dcm",
+}  # text in sequences: in an implicit syntax they are damaged
+
+
+@cache
+def _varied() -> frozenset[str]:
+    """The names of files that are written in another syntax with every seed."""
+    named = {_name(place) for module in _VARIED for place in module.PLACES}
+    others = (name for name, _place in places() if name.startswith(("charset", "refers")))
+    return frozenset({*named, *others}) - _EXPLICIT
+
+
+def _name(place: Place) -> str:
+    return f"{place.__name__.replace('_', '-')}.dcm"
 
 
 def _refer(one: Instance, files: list[PlantedFile]) -> None:
     """Refer to other files of the corpus: their studies, series and instances."""
     chosen = one.planter.random.sample(files, min(3, len(files)))
-    one.refer((other.study, other.series, other.instance) for other in chosen)
+    one.refer(tuple(Target(other.study, other.series, other.instance) for other in chosen))

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import uuid
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ from tests.planted.canaries import Canary
 
 _DIGESTS = ("md5", "sha1", "sha256", "sha512")
 _NAMESPACES = (uuid.NAMESPACE_OID, uuid.NAMESPACE_DNS)
+_ESCAPE = re.compile(rb"\x1b[ -/]+[0-~]")  # ISO 2022, as far as PS3.3 C.12.1.1.2 takes it
 _SHORTEST = 6  # bytes; shorter ones occur by chance
 _DECIMALS = 24  # digits of a digest written as a UID, which may be cut
 
@@ -41,7 +43,7 @@ def _spellings(canary: Canary) -> Iterator[tuple[bytes, str]]:
     if canary.raw:
         yield canary.raw, "as written"
         if canary.raw.startswith(b"\x1b"):
-            yield canary.raw[4:], "without its escape sequence"
+            yield _ESCAPE.sub(b"", canary.raw), "without its escape sequences"
     yield canary.text.encode(), "text"
     yield canary.text.encode("utf_16_le"), "utf-16le"
 
@@ -52,8 +54,9 @@ def _encodings(raw: bytes, name: str) -> Iterator[tuple[bytes, str]]:
     if raw.isascii():
         yield raw.upper(), f"{name}, in capitals"
     yield raw.decode("latin_1").encode("utf_32_le").rstrip(b"\0"), f"{name}, four bytes a letter"
-    for phase in range(2):  # of UTF-16 little endian that is big endian
-        yield _swapped(raw, phase), f"{name}, bytes of words turned"
+    for size in (2, 4, 8) if name == "text" else (2,):  # of words that are big endian
+        for phase in range(size):
+            yield _swapped(raw, phase, size), f"{name}, bytes of words turned"
     yield from _coded(raw, name)
 
 
@@ -66,10 +69,10 @@ def _coded(raw: bytes, name: str) -> Iterator[tuple[bytes, str]]:
         yield coded.replace(b"+", b"-").replace(b"/", b"_"), f"base64 of {name}"
 
 
-def _swapped(raw: bytes, phase: int) -> bytes:
-    """The bytes that are whole words, each pair reversed, when the value begins at an odd or even place."""
-    inner = raw[phase : phase + (len(raw) - phase) // 2 * 2]
-    return bytes(byte for pair in zip(inner[1::2], inner[::2], strict=True) for byte in pair)
+def _swapped(raw: bytes, phase: int, size: int) -> bytes:
+    """The bytes that are whole words, each turned, when the value begins `phase` bytes into a word."""
+    inner = raw[phase : phase + (len(raw) - phase) // size * size]
+    return b"".join(inner[at : at + size][::-1] for at in range(0, len(inner), size))
 
 
 def _base64(raw: bytes, phase: int) -> bytes:

@@ -3,12 +3,11 @@
 import random
 import struct
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tests.planted.canaries import Canary, Patient, Planter
-from tests.planted.raw import DEFLATED, EXPLICIT, Dataset, Field, Form, Part10, encoded
+from tests.planted.raw import BIG, DEFLATED, EXPLICIT, IMPLICIT, Dataset, Field, Form, Part10, encoded
 
 CT, MR, PET = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.128"
 
@@ -22,6 +21,14 @@ class Study(NamedTuple):
     frame_of_reference: str
     accession: str
     day: str
+
+
+class Target(NamedTuple):
+    """An instance that others refer to."""
+
+    study: str
+    series: str
+    instance: str
 
 
 @dataclass
@@ -40,20 +47,22 @@ class Instance:
     meta: dict[int, Field] = field(default_factory=dict)
     behind: bytes = b""
     tail: bytes = b""
+    targets: tuple[Target, ...] = ()
 
     def add(self, elements: Dataset) -> None:
         self.dataset.update(elements)
 
-    def refer(self, others: Iterable[tuple[str, str, str]]) -> None:
+    def refer(self, targets: tuple[Target, ...]) -> None:
         """Refer to instances of other studies and series (PS3.3 10.3, C.12.1)."""
+        self.targets = targets
         items = [
             {
-                0x0020000D: Field("UI", study),
-                0x0020000E: Field("UI", series),
-                0x00081199: Field("SQ", [_reference(CT, instance_uid)]),
-                0x00081140: Field("SQ", [_reference(CT, instance_uid)]),
+                0x0020000D: Field("UI", target.study),
+                0x0020000E: Field("UI", target.series),
+                0x00081199: Field("SQ", [_reference(CT, target.instance)]),
+                0x00081140: Field("SQ", [_reference(CT, target.instance)]),
             }
-            for study, series, instance_uid in others
+            for target in targets
         ]
         if items:
             self.add({0x00081115: Field("SQ", items), 0x00081200: Field("SQ", items)})
@@ -64,6 +73,16 @@ class Instance:
         self.add({0x00080016: Field("UI", sop_class), 0x00080060: Field("CS", modality)})
         for tag in [*PIXEL_MODULE, 0x7FE00010]:
             self.dataset.pop(tag, None)
+
+    def vary(self) -> None:
+        """Be written in any of the uncompressed syntaxes, with open lengths or stated ones."""
+        random = self.planter.random
+        self.form = Form(undefined=random.random() < 0.5)
+        self.syntax = random.choice((EXPLICIT, EXPLICIT, IMPLICIT, BIG, DEFLATED))
+        pixels = self.dataset.get(0x7FE00010)
+        if self.syntax == BIG and pixels is not None:
+            words = struct.unpack(f"<{len(pixels.value) // 2}H", pixels.value[: len(pixels.value) // 2 * 2])
+            self.add({0x7FE00010: Field("OW", tuple(words))})
 
     def written(self) -> bytes:
         form = self.form if self.syntax in {EXPLICIT, DEFLATED} else self.form._replace(syntax=self.syntax)

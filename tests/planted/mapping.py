@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -49,6 +50,20 @@ def mapping(originals: Mapping[str, bytes], outputs: Mapping[str, bytes]) -> Out
     if len(set(pseudonyms)) != len(pseudonyms):
         found.inconsistent.append("two UIDs have one pseudonym")
     return found
+
+
+def unresolved(original: bytes, output: bytes, pseudonyms: Mapping[str, str]) -> list[str]:
+    """Return the UIDs that the original holds more often than the output holds what stands for them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before, after = (Counter(_all_uids(dcmread(BytesIO(one), force=True))) for one in (original, output))
+    return [uid for uid, count in before.items() if after[pseudonyms.get(uid, "")] < count]
+
+
+def _all_uids(dataset: Dataset) -> Iterator[str]:
+    for element in dataset.iterall():
+        if element.VR == "UI":
+            yield from (uid for uid in _texts(element) if uid and uid not in UID_dictionary)
 
 
 def _note(found: Outcome, patient: str, place: str, one: DataElement, other: DataElement) -> None:

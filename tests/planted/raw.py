@@ -7,7 +7,18 @@ from typing import NamedTuple
 
 # PS3.5 Table 7.1-1: 32-bit length after two reserved bytes.
 _LONG = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
-_CODES = {"AT": "H", "FD": "d", "FL": "f", "SL": "i", "SS": "h", "SV": "q", "UL": "I", "US": "H", "UV": "Q"}
+_CODES = {
+    "AT": "H",
+    "FD": "d",
+    "FL": "f",
+    "OW": "H",
+    "SL": "i",
+    "SS": "h",
+    "SV": "q",
+    "UL": "I",
+    "US": "H",
+    "UV": "Q",
+}
 _UNDEFINED = 0xFFFFFFFF
 _NUL_PADDED = frozenset({"UI", "OB", "UN"})
 
@@ -83,6 +94,8 @@ def encoded(dataset: Dataset, form: Form = _PLAIN) -> bytes:
 
 def element(tag: int, vr: str, value, form: Form = _PLAIN) -> bytes:
     """Return one element; what is odd is padded as PS3.5 6.2 says."""
+    if vr == "UN" and isinstance(value, list) and form.syntax == BIG:
+        vr = "SQ"  # items in UN are little endian (PS3.5 6.2.2); pydicom, which reads them again, thinks not
     open_ended = form.undefined and vr in {"SQ", "UN"} and isinstance(value, list)
     if isinstance(value, Fragments):
         raw, open_ended = _fragments(value), True
@@ -90,7 +103,7 @@ def element(tag: int, vr: str, value, form: Form = _PLAIN) -> bytes:
         inner = Form(IMPLICIT, undefined=True) if vr == "UN" else form
         raw = b"".join(item(one, inner) for one in value)
         open_ended = open_ended or vr == "UN"
-        raw += _head(0xFFFEE0DD, 0, form) if open_ended else b""
+        raw += _head(0xFFFEE0DD, 0, inner) if open_ended else b""
     elif isinstance(value, tuple):
         raw = struct.pack(f"{form.order}{len(value)}{_CODES[vr]}", *value)
     else:

@@ -116,7 +116,7 @@ def test_a_seed_gives_the_same_files_and_another_seed_others(tmp_path, corpus):
     )
 
 
-@pytest.mark.filterwarnings("ignore:Expected implicit VR:UserWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_no_two_files_have_one_instance_number(corpus):
     """Outputs with new names are told apart by it: two of one number were taken for one file."""
     numbers = [str(dcmread(BytesIO(one.data), force=True).InstanceNumber) for one in corpus.files]
