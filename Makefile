@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test quick lint format demo savings faults bench-decision engines lock clean planted mutations bench-deid
+.PHONY: help install run test quick lint format demo savings faults bench-decision engines kerberos lock clean planted mutations bench-deid
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -70,11 +70,19 @@ planted: $(STAMP)  ## hunt for planted identity in what deid makes of more corpo
 engines:           ## install what some tests talk to (Debian, root): dcmtk, PostgreSQL, rsyslog, strace, ...
 	@deploy/engines.sh
 
+kerberos: $(VENV)/.kerberos  ## the extra for Kerberos tickets, built against libkrb5-dev (make engines)
+$(VENV)/.kerberos: requirements/kerberos-build.txt requirements/kerberos.txt $(STAMP)
+	@$(BIN)/pip install --quiet --require-hashes -r requirements/kerberos-build.txt
+	@$(BIN)/pip install --quiet --require-hashes --no-build-isolation -r requirements/kerberos.txt
+	@touch $@
+
 lock:              ## resolve the dependencies anew, with hashes and no index address
 	@$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet uv
 	@$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements/run.txt
 	@$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --group dev -c requirements/run.txt pyproject.toml requirements/build.in -o requirements/dev.txt
 	@$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/bench.in -o requirements/bench.txt
+	@$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/kerberos-build.in -o requirements/kerberos-build.txt
+	@$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/kerberos.in -o requirements/kerberos.txt
 	@rm -rf $(VENV)-lock
 
 clean:             ## remove what was built, not what was stored

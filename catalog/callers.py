@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import Enum
 from itertools import product
+from math import prod
 
 
 class Right(Enum):
@@ -23,6 +25,14 @@ ALL_RIGHTS = frozenset(Right)
 
 Facts = tuple[tuple[str, str], ...]
 """(field, value) pairs in the order of `PATTERN_FIELDS`."""
+
+LONGEST_VALUE = 256
+"""Characters of an asserted value: it is kept with every image its bearer sends, and in the trail."""
+
+MOST_PATTERNS = 4096
+"""That a caller may satisfy: 127 roles beside one value of each other field."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 PATTERN_FIELDS = ("issuer", "user", "department", "institution", "role", "purpose")
 """The asserted fields that a grant can ask for."""
@@ -63,6 +73,11 @@ class Assertions:
         known = {name: value for name, value in stated.items() if value is not None}
         return json.dumps({**known, "extra": self.extra} if self.extra else known, sort_keys=True)
 
+    @property
+    def pattern_count(self) -> int:
+        """How many grant patterns these assertions satisfy."""
+        return prod(1 + len(self.values(field)) for field in PATTERN_FIELDS)
+
     def satisfied_patterns(self) -> Iterator[str]:
         """Yield the key of every grant pattern that these assertions satisfy, the empty one included.
 
@@ -73,6 +88,11 @@ class Assertions:
         for picked in product(*choices):
             pairs = zip(PATTERN_FIELDS, picked, strict=True)
             yield pattern_key(tuple((field, value) for field, value in pairs if value is not None))
+
+
+def is_assertable(value: str) -> bool:
+    """Whether a text is one that may be asserted: of bounded length, without control characters."""
+    return len(value) <= LONGEST_VALUE and not _CONTROL.search(value)
 
 
 def pattern_key(facts: Facts) -> str:

@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from dgis.identity.configuration import CredentialKind, IdentitySection, RightName
+from dgis.identity.configuration import AssertedValue, CredentialKind, IdentitySection, RightName
 from dgis.repository.configuration import AuditSection
 from dgis.web.configuration import Web
 
@@ -57,11 +57,11 @@ class Gateway(Section):
 class AssertionSet(Section):
     """What is asserted about a caller; the issuer of an assertion made here is this gateway."""
 
-    user: str | None = None
-    department: str | None = None
-    institution: str | None = None
-    role: str | None = None
-    purpose: str | None = None
+    user: AssertedValue | None = None
+    department: AssertedValue | None = None
+    institution: AssertedValue | None = None
+    role: AssertedValue | None = None
+    purpose: AssertedValue | None = None
 
 
 class Peer(Section):

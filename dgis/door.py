@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from catalog.audit.values import Happening
-from catalog.callers import Caller, Right
+from catalog.callers import Right
 from catalog.credentials.values import Reason
 from catalog.find import Match
 from catalog.query import Query
@@ -91,8 +91,8 @@ class Door:
         if attempt.called_ae != self._dicom.ae_title:
             return CALLED_AE_NOT_RECOGNIZED
         known = self._behind.authenticator.authenticate(attempt)
-        if isinstance(known, Caller):
-            return Admitted(known, identity_response=b"")
+        if isinstance(known, Admitted):
+            return known
         if isinstance(known, Stranger):
             _log.warning("association_not_admitted", address=attempt.address, reason=known.words)
             return CALLING_AE_NOT_RECOGNIZED

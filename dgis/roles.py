@@ -10,6 +10,7 @@ import structlog
 from dgis.configuration import Configuration
 from dgis.identity.authenticate import Trust
 from dgis.identity.issuers import IssuerError, trusted
+from dgis.identity.kerberos import acceptor
 from dgis.parts import StartError, now_ms, open_database
 from dgis.trail.starting import started
 
@@ -47,6 +48,7 @@ def trust(configuration: Configuration) -> Trust:
         configuration.gateway.name,
         identity.grid,
         identity.passcodes_without_tls,
+        acceptor(identity.keytab_file, configuration.gateway.home / "run" / "tickets-seen"),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from joserfc.jwk import KeySet
 
-from catalog.callers import ALL_RIGHTS, PATTERN_FIELDS, Assertions, Right
+from catalog.callers import ALL_RIGHTS, MOST_PATTERNS, PATTERN_FIELDS, Assertions, Right, is_assertable
 from catalog.credentials.values import Reason, Rejected, Verified
 
 SIGNING_ALGORITHMS = (
@@ -101,9 +101,21 @@ def vouched(issuer: Issuer, stated: Stated, until_ms: int, once: str | None = No
     if "user" not in facts:
         return Rejected(Reason.INCOMPLETE)
     assertions = Assertions(**{"issuer": issuer.uri, **facts}, extra=tuple(extra))
+    if not _is_bounded(assertions):
+        return Rejected(Reason.EXCESSIVE)
     if issuer.institutions is not None and not issuer.institutions.issuperset(assertions.values(_VOUCHED)):
         return Rejected(Reason.OVERREACH)
     may = issuer.may
     if issuer.ceiling is not None:
         may &= {right for right in Right if right.value in stated.get(issuer.ceiling, ())}
     return Verified(facts["user"], assertions, may, until_ms, once)
+
+
+def _is_bounded(said: Assertions) -> bool:
+    values = [value for name in PATTERN_FIELDS for value in said.values(name)]
+    values += [value for _name, value in said.extra]
+    return (
+        len(said.extra) <= MOST_PATTERNS
+        and all(map(is_assertable, values))
+        and said.pattern_count <= MOST_PATTERNS
+    )

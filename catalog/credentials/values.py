@@ -35,6 +35,7 @@ class Reason(StrEnum):
     NOT_YET = "it is not valid yet"
     AUDIENCE = "it was issued for somebody else"
     INCOMPLETE = "it does not state what such a credential must"
+    EXCESSIVE = "it states longer values, or more of them, than are taken"
     OVERREACH = "its issuer vouches for an institution that is not its own"
     UNBOUND = "it counts only together with the key that it is bound to"
     REPLAYED = "it was used before, and may be used once"
@@ -49,7 +50,8 @@ class Verified:
     """A principal and what was proven about it.
 
     `may` is a ceiling, as that of a configured peer; `until_ms` (epoch milliseconds) is when the proof ends.
-    `once` identifies a credential that may be used a single time, None for all others.
+    `once` identifies a credential that may be used a single time, None for all others; `response` is what
+    whoever presented it expects back, if anything.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Verified:
     may: frozenset[Right] = ALL_RIGHTS
     until_ms: int | None = None
     once: str | None = field(default=None, repr=False)
+    response: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 import typer
 
 from catalog.audit.values import Event, Json
-from catalog.callers import Assertions, Right
+from catalog.callers import LONGEST_VALUE, Assertions, Right, is_assertable
 from catalog.credentials import accounts
 from catalog.credentials.passcodes import Account, hashed
 from dgis.cli.common import AsJson, Config, Home, console, fail, failures_in_words, print_json, print_table
@@ -33,6 +33,8 @@ def add(
 ) -> None:
     """Add an account; the passcode is asked for, or read from standard input."""
     said = Assertions(user=name, department=department, institution=institution, role=role)
+    if not all(is_assertable(value or "") for value in (name, department, institution, role)):
+        fail(f"a name or a value has {LONGEST_VALUE} characters at most, none of control")
     with failures_in_words(ValueError), opened(home, config) as gateway, gateway.engine.begin() as connection:
         made = accounts.add(connection, Account(name, hashed(_passcode()), said, frozenset(may)))
         if made:

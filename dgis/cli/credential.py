@@ -16,9 +16,9 @@ from dgis import parts
 from dgis.cli.common import AsJson, Config, Home, console, fail, failures_in_words, print_json
 from dgis.cli.opening import Opened, opened
 from dgis.dimse.proposal import UserIdentity
-from dgis.identity.authenticate import Authenticator, Trust
-from dgis.identity.issuers import IssuerError, trusted
+from dgis.identity.authenticate import Authenticator
 from dgis.identity.login import Counter
+from dgis.roles import trust
 from dgis.trail.acts import act, record
 
 app = typer.Typer(help="Short-lived credentials of the grid's own authority.", no_args_is_help=True)
@@ -42,7 +42,7 @@ def issue(
     """Turn a login into a token (JWT), or a client certificate, that bears its assertions."""
     presented = _presented(token, saml, user)
     with (
-        failures_in_words(parts.StartError, IssuerError, ValueError, OSError),
+        failures_in_words(parts.StartError, ValueError, OSError),
         opened(home, config) as gateway,
     ):
         counter = _counter(gateway)
@@ -88,9 +88,7 @@ def _passcode() -> str:
 def _counter(gateway: Opened) -> Counter:
     configuration = gateway.configuration
     authority = parts.open_authority(configuration)
-    issuers = trusted(configuration.identity, configuration.keys.grid_jwks_file)
-    trust = Trust(configuration.dicom.peers, issuers, configuration.gateway.name, configuration.identity.grid)
-    authenticator = Authenticator(trust, gateway.engine, parts.now_ms)
+    authenticator = Authenticator(trust(configuration), gateway.engine, parts.now_ms)
     return Counter(authenticator, authority, gateway.engine, f"{gateway.gateway_id}/cli", parts.now_ms)
 
 

@@ -14,6 +14,7 @@ from dgis import database, fleet, parts
 from dgis.cache import locks
 from dgis.cli.common import FAILED, AsJson, Config, Home, console, load_configuration, print_json
 from dgis.configuration import Configuration, FolderNode
+from dgis.identity import kerberos
 from dgis.repository.line import LineError
 from dgis.repository.opening import connect
 from storage_nodes.addresses import Kind
@@ -125,6 +126,22 @@ def _ports(configuration: Configuration) -> Iterator[Finding]:
             yield Finding(f"port {door.port} on {door.host} is free", well=True)
 
 
+def _tickets(configuration: Configuration) -> Iterator[Finding]:
+    keytab = configuration.identity.keytab_file
+    if keytab is None:
+        return
+    yield Finding(
+        "the library for Kerberos is there",
+        kerberos.library_is_there(),
+        "tickets are refused: pip install 'dgis[kerberos]' (it builds with libkrb5-dev)",
+    )
+    yield Finding(
+        f"the keytab {keytab} can be read",
+        os.access(keytab, os.R_OK),
+        "make it with ktadd, and let the gateway's user alone read it (identity.keytab_file)",
+    )
+
+
 def _repository(configuration: Configuration) -> Iterator[Finding]:
     address = configuration.audit.address
     if address is None:
@@ -143,5 +160,6 @@ _LOOKS: tuple[Callable[[Configuration], Iterator[Finding]], ...] = (
     _keys,
     _nodes,
     _ports,
+    _tickets,
     _repository,
 )

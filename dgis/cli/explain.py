@@ -21,9 +21,9 @@ from dgis.cli.common import (
 from dgis.cli.find import caller_of_commands
 from dgis.cli.opening import Opened, opened
 from dgis.explain import Explanation, Operation, explain
-from dgis.identity.authenticate import Authenticator, Trust
-from dgis.identity.issuers import IssuerError, trusted
+from dgis.identity.authenticate import Authenticator
 from dgis.identity.supposed import NobodySuch, Presented, by_assertions, by_peer, read, receiver
+from dgis.roles import trust
 
 _COMMANDS = "cli"
 
@@ -54,7 +54,7 @@ def explain_command(
     as_json: AsJson = False,
 ) -> None:
     """Say why a caller may or may not do something with a study; exit code 1 where it may not."""
-    told = (NobodySuch, IssuerError, parts.StartError, OSError, ValueError)
+    told = (NobodySuch, parts.StartError, OSError, ValueError)
     with failures_in_words(*told), opened(home, config) as gateway:
         presented = Presented(read(token), read(saml), _der(certificate), account)
         who = _caller(gateway, caller, presented)
@@ -82,10 +82,7 @@ def _caller(gateway: Opened, named: list[str], presented: Presented) -> Caller:
 
 
 def _authenticator(gateway: Opened) -> Authenticator:
-    configuration = gateway.configuration
-    issuers = trusted(configuration.identity, configuration.keys.grid_jwks_file)
-    trust = Trust(configuration.dicom.peers, issuers, configuration.gateway.name, configuration.identity.grid)
-    return Authenticator(trust, gateway.engine, parts.now_ms, rehearsal=True)
+    return Authenticator(trust(gateway.configuration), gateway.engine, parts.now_ms, rehearsal=True)
 
 
 def _der(certificate: Path | None) -> bytes | None:

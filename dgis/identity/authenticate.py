@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 import structlog
 
-from catalog.callers import Assertions, Caller
+from catalog.callers import Assertions
 from catalog.credentials import accounts
 from catalog.credentials.authority import judge_certificate
+from catalog.credentials.kerberos import Acceptor, verify_ticket
 from catalog.credentials.passcodes import verify_passcode
 from catalog.credentials.saml import verify_assertion
 from catalog.credentials.spent import spend
@@ -17,7 +18,7 @@ from catalog.credentials.tokens import verify_token
 from catalog.credentials.values import SKEW_SECONDS, Judgement, Kind, Reason, Rejected, Verified
 from dgis.configuration import Peer
 from dgis.dimse.proposal import UserIdentity
-from dgis.dimse.services import Attempt
+from dgis.dimse.services import Admitted, Attempt
 from dgis.identity.certificates import is_bound
 from dgis.identity.issuers import Issuers
 from dgis.identity.peers import caller_of, certified_peer, matching_peer
@@ -37,7 +38,7 @@ class Stranger:
     words: str
 
 
-Outcome = Caller | Stranger | Rejected
+Outcome = Admitted | Stranger | Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Trust:
     gateway: str
     grid: str = ""
     passcodes_without_tls: bool = False
+    tickets: Acceptor | None = None
 
 
 class Authenticator:
@@ -65,6 +67,11 @@ class Authenticator:
         self._engine = engine
         self._clock_ms = clock_ms
         self._hashing = threading.Semaphore(_PASSCODES_AT_ONCE)
+
+    @property
+    def takes_tickets(self) -> bool:
+        """Whether this gateway has what opens Kerberos tickets."""
+        return self._trust.tickets is not None
 
     def authenticate(self, attempt: Attempt) -> Outcome:
         """Return who proposes an association; a credential that does not verify is never passed over.
@@ -89,7 +96,8 @@ class Authenticator:
             return proven
         if entry.requires and entry.requires.isdisjoint(proofs):
             return Stranger("this peer must present a credential (dicom.peers, requires)")
-        return replace(caller, assertions=proven.assertions, may=proven.may)
+        known = replace(caller, assertions=proven.assertions, may=proven.may)
+        return Admitted(known, proven.response)
 
     def authenticate_request(self, presented: Presented) -> Verified | Stranger | Rejected:
         """Return who makes an HTTP request; address and title prove nothing there.
@@ -132,6 +140,9 @@ class Authenticator:
         if kind is Kind.SAML:
             issuers = self._trust.issuers.assertions
             return self._once(verify_assertion(identity.primary, issuers, now_s, recipient))
+        if kind is Kind.KERBEROS:
+            realms = self._trust.issuers.realms
+            return self._once(verify_ticket(identity.primary, realms, self._trust.tickets, now_s))
         if kind is Kind.PASSCODE:
             if not (encrypted or self._trust.passcodes_without_tls):
                 return Rejected(Reason.NEEDS_TLS)
@@ -173,5 +184,6 @@ def _proven(base: Verified, proofs: Iterable[Judgement]) -> Judgement:
                 judged.assertions,
                 base.may & judged.may,
                 min(ends, default=None),
+                response=judged.response,
             )
     return base

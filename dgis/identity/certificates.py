@@ -5,20 +5,23 @@ from fnmatch import fnmatchcase
 
 from cryptography import x509
 
+from catalog.callers import is_assertable
+
 _LABELS = {x509.DNSName: "DNS", x509.UniformResourceIdentifier: "URI", x509.RFC822Name: "email"}
 
 
 def names_in(certificate: bytes) -> tuple[str, ...]:
     """Return the subject alternative names (RFC 5280 4.2.1.6) as `DNS:...`, `URI:...`, `email:...`, `IP:...`.
 
-    The common name is not among them: it is no name of anything (RFC 6125 6.4.4).
+    The common name is not among them: it is no name of anything (RFC 6125 6.4.4). Nor are names that nobody
+    could be asserted to have.
     """
     try:
         parsed = x509.load_der_x509_certificate(certificate)
         found = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (ValueError, x509.ExtensionNotFound):
         return ()
-    return tuple(_written(found))
+    return tuple(filter(is_assertable, _written(found)))
 
 
 def ends_ms(certificate: bytes) -> int:

@@ -3,10 +3,21 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from catalog.callers import LONGEST_VALUE, is_assertable
+
+
+def _asserted(value: str) -> str:
+    if not is_assertable(value):
+        raise ValueError(f"an asserted value has {LONGEST_VALUE} characters at most, none of control")
+    return value
+
 
 RightName = Literal["find", "retrieve", "phi", "store", "share", "administer"]
 CredentialKind = Literal["certificate", "passcode", "kerberos", "saml", "jwt"]
+StatedField = Literal["department", "institution", "role", "purpose"]
+AssertedValue = Annotated[str, AfterValidator(_asserted)]
 
 _DEFAULT_NAMES = {
     "oidc": {"user": "sub", "department": "department", "institution": "institution", "role": "roles"},
@@ -26,9 +37,12 @@ class _Section(BaseModel):
 
 
 class IssuerEntry(_Section):
-    """An identity provider: `oidc` signs tokens with keys found by discovery or given, `saml` assertions."""
+    """An identity provider: `oidc` signs tokens with keys found by discovery or given, `saml` assertions.
 
-    kind: Literal["oidc", "saml"]
+    `kerberos` is a realm, whose tickets `identity.keytab_file` opens.
+    """
+
+    kind: Literal["oidc", "saml", "kerberos"]
     uri: Annotated[str, Field(min_length=1)]
     audiences: tuple[str, ...] = ()  # absent: identity.audience
     algorithms: tuple[str, ...] = ("RS256",)
@@ -36,6 +50,10 @@ class IssuerEntry(_Section):
     jwks_url: str | None = None  # absent, as jwks_file: what the issuer's discovery document names
     ca_file: Path | None = None  # whom its HTTPS is verified by; absent: the system's
     certificate_files: tuple[Path, ...] = ()
+    realm: Annotated[str, Field(min_length=1)] | None = None  # absent: the uri
+    states: dict[
+        StatedField, AssertedValue
+    ] = {}  # of every principal of the realm: a ticket says a name only
     names: dict[str, str] = {}  # assertion -> claim or attribute; what is not named is as usual for the kind
     institutions: tuple[str, ...] | None = None  # those it may vouch for; absent: any
     may: frozenset[RightName] = frozenset({"find", "retrieve", "phi", "store", "share"})
@@ -46,12 +64,14 @@ class IssuerEntry(_Section):
             raise ValueError(f"issuer {self.uri}: certificate_files pins the certificates it signs with")
         if self.jwks_file is not None and self.jwks_url is not None:
             raise ValueError(f"issuer {self.uri}: jwks_file and jwks_url exclude each other")
+        if self.kind != "kerberos" and (self.realm or self.states):
+            raise ValueError(f'issuer {self.uri}: realm and states are for kind = "kerberos"')
         return self
 
     @property
     def all_names(self) -> dict[str, str]:
         """Which claim or attribute states which assertion."""
-        return {**_DEFAULT_NAMES[self.kind], **self.names}
+        return {**_DEFAULT_NAMES.get(self.kind, {}), **self.names}
 
 
 class IdentitySection(_Section):
@@ -60,6 +80,7 @@ class IdentitySection(_Section):
     audience: str = "urn:dgis"  # whom tokens and assertions must be meant for
     grid: str = "urn:dgis:grid"  # the issuer of this grid's own short-lived credentials
     passcodes_without_tls: bool = False
+    keytab_file: Path | None = None  # opens Kerberos tickets; of this service alone
     issuers: tuple[IssuerEntry, ...] = ()
 
     @model_validator(mode="after")
@@ -67,4 +88,9 @@ class IdentitySection(_Section):
         uris = [(entry.kind, entry.uri) for entry in self.issuers]
         if len(set(uris)) != len(uris):
             raise ValueError("two issuers have the same uri")
+        realms = [entry.realm or entry.uri for entry in self.issuers if entry.kind == "kerberos"]
+        if len(set(realms)) != len(realms):
+            raise ValueError("two issuers have the same realm")
+        if realms and self.keytab_file is None:
+            raise ValueError(f"realm {realms[0]}: identity.keytab_file opens its tickets")
         return self

@@ -40,10 +40,13 @@ def identity_of(fields: Sequence[bytes]) -> UserIdentity | Rejected | None:
         return Rejected(Reason.MALFORMED)
     if kind is None:
         return Rejected(Reason.UNSUPPORTED)
-    if kind is not PASSCODE:
+    if kind is JWT:
         return UserIdentity(kind, rest.strip())
     try:
-        name, colon, passcode = base64.b64decode(rest.strip(), validate=True).partition(b":")
+        decoded = base64.b64decode(rest.strip(), validate=True)
     except ValueError:
         return Rejected(Reason.MALFORMED)
+    if kind is KERBEROS:  # RFC 4559 4.2
+        return UserIdentity(kind, decoded)
+    name, colon, passcode = decoded.partition(b":")
     return UserIdentity(kind, name, passcode) if colon else Rejected(Reason.MALFORMED)

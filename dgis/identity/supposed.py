@@ -72,7 +72,7 @@ def by_peer(
         raise NobodySuch(f"not admitted: {judged.words}")
     if isinstance(judged, Rejected):
         raise NobodySuch(f"not admitted: {judged.reason.value}")
-    return judged
+    return judged.caller
 
 
 def receiver(configuration: Configuration, ae_title: str) -> Caller:

@@ -3,7 +3,7 @@
 import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 from anyio import CapacityLimiter, to_thread
@@ -15,7 +15,7 @@ from catalog.credentials.values import Reason, Rejected, Verified
 from catalog.release import named
 from dgis.identity.addresses import is_loopback
 from dgis.identity.authenticate import Authenticator, Stranger
-from dgis.identity.requests import JWT, PASSCODE, SAML, Presented, identity_of
+from dgis.identity.requests import JWT, KERBEROS, PASSCODE, SAML, Presented, identity_of
 from dgis.trail.recorder import Recorder
 from dgis.web.connection import CERTIFICATE
 from dgis.web.problems import Problem
@@ -29,7 +29,8 @@ _RECORDED_FOR_SECONDS = 300.0  # one row for whoever goes on asking, as for an a
 _MOST_RECORDED = 10_000
 _RETRY_SECONDS = "10"
 
-_KINDS = {PASSCODE: "passcode", SAML: "saml", JWT: "jwt"}
+_BASIC = 'Basic realm="dgis", charset="UTF-8"'
+_KINDS = {PASSCODE: "passcode", KERBEROS: "kerberos", SAML: "saml", JWT: "jwt"}
 
 
 class Logins:
@@ -74,7 +75,8 @@ class Logins:
         _log.warning("request_not_admitted", kind=kind, reason=words)
         detail = {"door": "http", "kind": kind, "reason": reason or "no_credential"}
         self._recorder.add(Happening(Event.LOGIN, "", Outcome.MINOR_FAILURE, address, detail=dict(detail)))
-        return refusal(judged, offer_basic=offer_basic)
+        further = ["Negotiate"] if self._authenticator.takes_tickets else []
+        return refusal(judged, [*further, _BASIC] if offer_basic else further)
 
     def _admitted(self, who: Verified, presented: Presented, kind: str) -> None:
         now, seen = self._clock(), _fingerprint(presented)
@@ -113,19 +115,19 @@ def kind_of(presented: Presented) -> str:
     return " and ".join(kinds)
 
 
-def refusal(judged: Rejected | Stranger, *, offer_basic: bool) -> Problem:
-    """Return the answer to what did not prove who it is.
+def refusal(judged: Rejected | Stranger, further: Sequence[str]) -> Problem:
+    """Return the answer to what did not prove who it is; `further` are schemes it may try beside Bearer.
 
     That an account rests is not told: it would tell that there is one of that name.
     """
     if isinstance(judged, Rejected) and judged.reason is Reason.KEYS_AWAY:
         return Problem(503, "keys_away", judged.reason.value, {"Retry-After": _RETRY_SECONDS})
-    basic = ', Basic realm="dgis", charset="UTF-8"' if offer_basic else ""
+    others = "".join(f", {scheme}" for scheme in further)
     if isinstance(judged, Stranger):
-        return _unauthorized("no_credential", judged.words, f'Bearer realm="dgis"{basic}')
+        return _unauthorized("no_credential", judged.words, f'Bearer realm="dgis"{others}')
     hidden = Reason.UNKNOWN_ACCOUNT if judged.reason is Reason.LOCKED else judged.reason
     reason, words = _named(hidden)
-    said = f'Bearer realm="dgis", error="invalid_token", error_description="{words}"{basic}'
+    said = f'Bearer realm="dgis", error="invalid_token", error_description="{words}"{others}'
     return _unauthorized(reason, words, said)
 
 

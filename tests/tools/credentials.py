@@ -19,7 +19,12 @@ def expired(seconds=-61):
 # kind of credential, how it is made, the beginning of the reason (None: it is admitted)
 MATRIX = {
     "jwt good": ("jwt", makers.token, None),
-    "jwt of 60 kB": ("jwt", lambda: makers.token(groups=["x" * 44_000]), None),
+    "jwt of 60 kB": ("jwt", lambda: makers.token(further="x" * 44_000), None),
+    "jwt with an endless name": (
+        "jwt",
+        lambda: makers.token(sub="x" * 30_000),
+        "it states longer values, or more of them",
+    ),
     "jwt expired": ("jwt", lambda: makers.token(**expired()), "it has expired"),
     "jwt not yet valid": ("jwt", lambda: makers.token(nbf=makers.NOW_S + 600), "it is not valid yet"),
     "jwt wrong audience": ("jwt", lambda: makers.token(aud="urn:other"), "it was issued for somebody else"),
@@ -74,6 +79,6 @@ MATRIX = {
 
 # what no user identity item can hold (PS3.7 D.3.3.7), so that only HTTP sees it
 LONGER = {
-    "jwt too long": ("jwt", lambda: makers.token(groups=["x" * 50_000]), "the credential is longer"),
+    "jwt too long": ("jwt", lambda: makers.token(further="x" * 50_000), "the credential is longer"),
     "saml too long": ("saml", lambda: makers.assertion() + b" " * 65_000, "the credential is longer"),
 }

@@ -88,8 +88,29 @@ def test_a_good_token_proves_what_its_claims_state():
 
 
 def test_a_long_token_is_a_token():
-    judged = verify_token(token(groups=["x" * 44_000]), ISSUERS, NOW_S)
+    judged = verify_token(token(further="x" * 44_000), ISSUERS, NOW_S)
     assert isinstance(judged, Verified)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"sub": "x" * 257},
+        {"tenant": "x" * 257},
+        {"groups": ["Radiology", "x" * 257]},
+        {"sub": "dr-no\nnobody"},
+        {"groups": [f"group {number}" for number in range(2_000)]},
+    ],
+    ids=["a name", "an institution", "a second department", "two lines", "thousands"],
+)
+def test_what_is_asserted_is_bounded(changed):
+    assert verify_token(token(**changed), ISSUERS, NOW_S) == Rejected(Reason.EXCESSIVE)
+
+
+def test_a_hundred_roles_are_taken():
+    roles = [f"role {number}" for number in range(100)]
+    judged = verify_token(token(realm={"roles": roles}, groups=["Radiology"]), ISSUERS, NOW_S)
+    assert set(judged.assertions.values("role")) == set(roles)
 
 
 @pytest.mark.parametrize("leeway", [-59, 59])

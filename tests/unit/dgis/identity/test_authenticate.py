@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 from joserfc.jwk import KeySet
 
-from catalog.callers import Assertions, Caller, Right
+from catalog.callers import Assertions, Right
 from catalog.credentials import accounts
 from catalog.credentials.passcodes import Account, hashed
 from catalog.credentials.spent import forget_expired
@@ -12,7 +12,7 @@ from catalog.credentials.values import Reason, Rejected
 from catalog.tables import metadata, spent_credential
 from dgis.configuration import Peer
 from dgis.dimse.proposal import UserIdentity
-from dgis.dimse.services import Attempt
+from dgis.dimse.services import Admitted, Attempt
 from dgis.identity.authenticate import Authenticator, Stranger, Trust
 from dgis.identity.issuers import Issuers
 from tests.unit.catalog.credentials.makers import (
@@ -72,7 +72,8 @@ def with_identity(kind, primary=b"", secondary=b"", **changed):
 
 def test_a_peer_without_credential_asserts_what_its_entry_says(authenticator):
     known = authenticator.authenticate(CALL)
-    assert isinstance(known, Caller)
+    assert isinstance(known, Admitted)
+    known = known.caller
     assert (known.name, known.assertions.issuer) == ("WS_1", "gateway-1")
 
 
@@ -91,14 +92,16 @@ def test_a_name_alone_changes_nothing(authenticator):
 )
 def test_a_credential_says_who_calls_within_the_ceiling_of_the_peer(authenticator, attempt):
     known = authenticator.authenticate(attempt)
-    assert isinstance(known, Caller)
+    assert isinstance(known, Admitted)
+    known = known.caller
     assert (known.assertions.user, known.assertions.institution) == ("dr-no", "Hospital A")
     assert known.may <= {Right.FIND, Right.RETRIEVE, Right.PHI}
 
 
 def test_an_account_is_a_ceiling_and_this_gateway_vouches_for_it(authenticator):
     known = authenticator.authenticate(with_identity(PASSCODE, b"dr-no", b"crab key"))
-    assert isinstance(known, Caller)
+    assert isinstance(known, Admitted)
+    known = known.caller
     assert known.may == {Right.FIND, Right.PHI}
     assert known.assertions.issuer == "gateway-1"
 
@@ -129,7 +132,7 @@ def test_a_rehearsal_judges_alike_and_uses_nothing_up(authenticator, engine, clo
     rehearsing = Authenticator(authenticator._trust, engine, clock, rehearsal=True)
     attempt = with_identity(SAML, assertion())
     admitted = rehearsing.authenticate(attempt)
-    assert isinstance(admitted, Caller)
+    assert isinstance(admitted, Admitted)
     assert authenticator.authenticate(attempt) == admitted
     assert authenticator.authenticate(attempt) == Rejected(Reason.REPLAYED)
     assert rehearsing.authenticate(replace(CALL, calling_ae="X")) == authenticator.authenticate(
@@ -139,7 +142,7 @@ def test_a_rehearsal_judges_alike_and_uses_nothing_up(authenticator, engine, clo
 
 def test_an_assertion_is_used_once(authenticator, engine):
     attempt = with_identity(SAML, assertion())
-    assert isinstance(authenticator.authenticate(attempt), Caller)
+    assert isinstance(authenticator.authenticate(attempt), Admitted)
     assert authenticator.authenticate(attempt) == Rejected(Reason.REPLAYED)
     with engine.begin() as connection:
         assert forget_expired(connection, (NOW_S + 300) * 1000) == 0
@@ -153,9 +156,9 @@ def test_an_account_rests_and_comes_back(authenticator, clock):
         assert authenticator.authenticate(wrong) == Rejected(Reason.UNKNOWN_ACCOUNT)
     assert authenticator.authenticate(right) == Rejected(Reason.LOCKED)
     clock.now_s += 61
-    assert isinstance(authenticator.authenticate(right), Caller)
+    assert isinstance(authenticator.authenticate(right), Admitted)
     assert authenticator.authenticate(wrong) == Rejected(Reason.UNKNOWN_ACCOUNT)  # counted from one again
-    assert isinstance(authenticator.authenticate(right), Caller)
+    assert isinstance(authenticator.authenticate(right), Admitted)
 
 
 def test_a_title_is_bound_to_a_certificate(authenticator):
@@ -164,7 +167,7 @@ def test_a_title_is_bound_to_a_certificate(authenticator):
     other = replace(bound, certificate=client_certificate("ws2.hospital.example"))
     assert isinstance(authenticator.authenticate(other), Stranger)
     own = replace(bound, certificate=client_certificate("ws1.hospital.example"))
-    assert isinstance(authenticator.authenticate(own), Caller)
+    assert isinstance(authenticator.authenticate(own), Admitted)
     assert isinstance(authenticator.authenticate(replace(bound, certificate=b"no certificate")), Stranger)
 
 
@@ -176,7 +179,7 @@ def test_a_peer_that_must_present_a_credential_is_refused_without(authenticator)
     other = replace(strict, identity=UserIdentity(PASSCODE, b"dr-no", b"crab key"))
     assert isinstance(authenticator.authenticate(other), Stranger)
     proven = replace(strict, identity=UserIdentity(JWT, token()))
-    assert isinstance(authenticator.authenticate(proven), Caller)
+    assert isinstance(authenticator.authenticate(proven), Admitted)
 
 
 def test_without_the_keys_of_the_issuer_nobody_comes_in(engine, clock):

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from joserfc.jwk import KeySet
 
-from catalog.callers import ALL_RIGHTS, Assertions, Caller, Right
+from catalog.callers import ALL_RIGHTS, Assertions, Right
 from catalog.credentials import accounts
 from catalog.credentials.authority import TOKEN_EXTENSION
 from catalog.credentials.issuers import KeysAway
@@ -19,7 +19,7 @@ from catalog.credentials.values import Reason, Rejected, Verified
 from catalog.tables import metadata
 from dgis.configuration import AssertionSet, Peer
 from dgis.dimse.proposal import UserIdentity
-from dgis.dimse.services import Attempt
+from dgis.dimse.services import Admitted, Attempt
 from dgis.identity.addresses import is_loopback
 from dgis.identity.authenticate import Authenticator, Stranger, Trust
 from dgis.identity.issuers import Issuers
@@ -96,16 +96,16 @@ def test_http_takes_a_credential_for_whom_the_dicom_door_takes_it(authenticator,
     if isinstance(associated, Rejected):
         assert asked == associated
         return
-    assert isinstance(associated, Caller)
+    assert isinstance(associated, Admitted)
     assert isinstance(asked, Verified)
-    assert (asked.assertions, asked.may) == (associated.assertions, associated.may)
+    assert (asked.assertions, asked.may) == (associated.caller.assertions, associated.caller.may)
 
 
 def test_a_bound_certificate_makes_the_same_caller_at_both_doors(authenticator):
     certificate = client_certificate("ws1.hospital.example")
     associated = authenticator.authenticate(Attempt("DGIS", "BOUND", HERE, None, certificate, True))
     asked = authenticator.authenticate_request(Presented(HERE, None, certificate, encrypted=True))
-    assert (asked.assertions, asked.may) == (associated.assertions, associated.may)
+    assert (asked.assertions, asked.may) == (associated.caller.assertions, associated.caller.may)
     assert asked.name == "DNS:ws1.hospital.example"
     assert asked.until_ms is not None
 
@@ -153,7 +153,8 @@ def basic(text):
         ([basic(b"dr-no:")], UserIdentity(PASSCODE, b"dr-no", b"")),
         ([basic(b"dr-no")], Rejected(Reason.MALFORMED)),
         ([b"Basic %%%"], Rejected(Reason.MALFORMED)),
-        ([b"Negotiate abc"], UserIdentity(KERBEROS, b"abc")),
+        ([b"Negotiate dGlja2V0"], UserIdentity(KERBEROS, b"ticket")),
+        ([b"Negotiate %%%"], Rejected(Reason.MALFORMED)),
         ([b"Digest a=b"], Rejected(Reason.UNSUPPORTED)),
         ([b""], Rejected(Reason.UNSUPPORTED)),
         ([b"Bearer a.b.c", b"Bearer a.b.c"], Rejected(Reason.MALFORMED)),
