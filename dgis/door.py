@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -51,6 +51,10 @@ from dgis.trail.recorder import Recorder, happening_of, stored_by, with_asked
 _log = structlog.get_logger(__name__)
 
 
+# Whatever becomes of a query or a retrieve, the trail says what was asked.
+_MAY_BE_ASKED = frozenset({Note.QUERY_ENDED, Note.RETRIEVE_ENDED, Note.REQUEST_REFUSED})
+
+
 @dataclass(frozen=True, slots=True)
 class Behind:
     """The parts of the gateway that the door works with."""
@@ -94,10 +98,11 @@ class Door:
         if isinstance(known, Admitted):
             return known
         if isinstance(known, Stranger):
-            _log.warning("association_not_admitted", address=attempt.address, reason=known.words)
-            return CALLING_AE_NOT_RECOGNIZED
-        _log.warning("association_not_admitted", address=attempt.address, reason=known.reason.value)
-        return TEMPORARY_CONGESTION if known.reason is Reason.KEYS_AWAY else NO_REASON
+            _log.warning("association_not_admitted", reason=known.words)
+            return replace(CALLING_AE_NOT_RECOGNIZED, why=known.words)
+        _log.warning("association_not_admitted", reason=known.reason.value)
+        rejection = TEMPORARY_CONGESTION if known.reason is Reason.KEYS_AWAY else NO_REASON
+        return replace(rejection, why=known.reason.value)
 
     def begin_store(self, session: Session, incoming: Incoming) -> Sink | Refusal:
         """Begin an entry in the receive log."""
@@ -120,9 +125,9 @@ class Door:
 
     def find(self, session: Session, query: Query) -> Iterator[Match] | Refusal:
         """Search the catalog as this caller."""
+        self._remember(session, _Asked(query))
         if Right.FIND not in session.caller.may:
             return Refusal(Status.NOT_AUTHORIZED, "this peer may not query (dicom.peers, may)")
-        self._remember(session, _Asked(query))
         return self._behind.releases.find(query, Asker(session.caller, session.address))
 
     def destination(self, session: Session, ae_title: str) -> Destination | Refusal:
@@ -140,12 +145,14 @@ class Door:
         self, session: Session, query: Query, destination: Destination | None
     ) -> Sequence[Outgoing] | Refusal:
         """Resolve what is to be sent, for this caller and, in a C-MOVE, for the one who receives."""
+        receiver = destination.caller if destination else None
+        asked = _Asked(query, receiver=named(receiver) if receiver else "")
+        self._remember(session, asked)
         if Right.RETRIEVE not in session.caller.may:
             return Refusal(Status.NOT_AUTHORIZED, "this peer may not retrieve (dicom.peers, may)")
-        receiver = destination.caller if destination else None
         asker = Asker(session.caller, session.address, receiver)
         refs = self._behind.releases.retrieve(query, asker)
-        self._remember(session, _Asked(query, refs, named(receiver) if receiver else ""))
+        self._remember(session, replace(asked, refs=refs))
         return self._behind.retriever.prepare(refs)
 
     def transcoder(self) -> Transcoder:
@@ -174,11 +181,11 @@ class Door:
             self._asked[session.number] = asked
 
     def _with_asked(self, event: Event, happening: Happening) -> Happening:
-        if event.session is None or event.note not in {Note.QUERY_ENDED, Note.RETRIEVE_ENDED}:
+        if event.session is None or event.note not in _MAY_BE_ASKED:
             return happening
         with self._lock:
             asked = self._asked.pop(event.session.number, None)
-        if asked is None:  # it was refused before it was asked
+        if asked is None:  # it could not be read, or asks for nothing
             return happening
         return with_asked(happening, asked.query, asked.refs, asked.receiver)
 

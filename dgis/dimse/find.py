@@ -23,6 +23,7 @@ _FLUSH_BYTES = 32_768  # matches that are ready leave together ...
 _FLUSH_SECONDS = 0.005  # ... unless the catalog takes its time
 _NO_IDENTIFIER = Refusal(Status.MISTYPED_ARGUMENT, "no identifier")
 _TOO_LARGE = Refusal(Status.OUT_OF_RESOURCES, "the identifier is too large, or too many are at once")
+CUT_SHORT = "the association ended before it was over"
 _COPIES = 3  # of an identifier while it is read and its query answered, values apart
 _FAILED = Refusal(Status.UNABLE_TO_PROCESS, "the catalog cannot answer now; ask again later")
 _STATUS_OF_FAULT = {
@@ -85,6 +86,9 @@ def serve_find(turn: Turn) -> None:
         refusal = answers.send_all(to_query(identifier, root, options))
     except InvalidQuery as invalid:
         refusal = refusal_of(invalid)
+    except AssociationEndedError:
+        turn.note(Note.QUERY_ENDED, None, CUT_SHORT, {"matches": answers.count})
+        raise
     _conclude(turn, refusal, answers.count)
 
 

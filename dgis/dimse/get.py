@@ -2,7 +2,7 @@
 
 from dgis.dimse.delivery import Delivery, Outcome, Tally
 from dgis.dimse.find import cancelled
-from dgis.dimse.retrieval import conclude, instances_for, pending, receive_query, refuse
+from dgis.dimse.retrieval import accounted, conclude, instances_for, pending, receive_query, refuse
 from dgis.dimse.status import Refusal
 from dgis.dimse.turn import Turn
 
@@ -23,14 +23,15 @@ def serve_get(turn: Turn) -> None:
     association = turn.association
     delivery = Delivery(association, turn.services.transcoder())
     tally = Tally(len(instances))
-    for instance in instances:
-        if delivery.cancelled or cancelled(turn):
-            break
-        outcome = delivery.send(instance)
-        tally.count(outcome, instance.sop_instance_uid)
-        if tally.remaining:
-            association.hold(pending(turn, tally))  # leaves together with the next instance
-        if outcome is Outcome.FAILED:
-            association.flush()
+    with accounted(turn, tally):
+        for instance in instances:
+            if delivery.cancelled or cancelled(turn):
+                break
+            outcome = delivery.send(instance)
+            tally.count(outcome, instance.sop_instance_uid)
+            if tally.remaining:
+                association.hold(pending(turn, tally))  # leaves together with the next instance
+            if outcome is Outcome.FAILED:
+                association.flush()
     roles = any(context.as_scu for context in association.contexts.values())
     conclude(turn, tally, cancelled=tally.remaining > 0, words="" if roles or not tally.failed else _NO_ROLE)

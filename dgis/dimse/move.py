@@ -8,7 +8,7 @@ from dgis.dimse.endings import AssociationEndedError
 from dgis.dimse.find import cancelled
 from dgis.dimse.outgoing import batches
 from dgis.dimse.requestor import Party, Proposal, open_association
-from dgis.dimse.retrieval import conclude, instances_for, pending, receive_query, refuse
+from dgis.dimse.retrieval import accounted, conclude, instances_for, pending, receive_query, refuse
 from dgis.dimse.services import Destination, Outgoing
 from dgis.dimse.status import Refusal, Status
 from dgis.dimse.turn import Turn
@@ -52,9 +52,10 @@ class _Move:
         self._words = ""
 
     def run(self, instances: Sequence[Outgoing]) -> None:
-        for proposals, batch in batches(instances, self._transcoder):
-            if not self._cancelled:
-                self._send_batch(proposals, batch)
+        with accounted(self._turn, self._tally):
+            for proposals, batch in batches(instances, self._transcoder):
+                if not self._cancelled:
+                    self._send_batch(proposals, batch)
         conclude(self._turn, self._tally, cancelled=self._cancelled, words=self._words)
 
     def _send_batch(self, proposals: Sequence[Proposal], batch: Sequence[Outgoing]) -> None:

@@ -1,6 +1,6 @@
 """Protocol data units of the upper layer, DICOM PS3.8 2024b section 9.3: their frames and the fixed ones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from struct import Struct
 
@@ -46,12 +46,16 @@ class AbortReason(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why an association was not accepted: the three numbers of PS3.8 table 9-21 and our own words."""
+    """Why an association was not accepted: the three numbers of PS3.8 table 9-21 and our own words.
+
+    `why` is for the trail and the log of whoever rejects; it does not travel.
+    """
 
     result: int  # 1 permanent, 2 transient
     source: int  # 1 user, 2 provider (ACSE), 3 provider (presentation)
     reason: int
     words: str
+    why: str = field(default="", compare=False)
 
 
 NO_REASON = Rejection(1, 1, 1, "no reason given")

@@ -1,12 +1,14 @@
 """What C-GET and C-MOVE have in common: from identifier to instances, pending and final responses."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from catalog.query import InvalidQuery, Query
 from dgis.dimse.answers import failed_list
 from dgis.dimse.commands import response_to
 from dgis.dimse.delivery import Tally
-from dgis.dimse.find import receive_identifier, refusal_of
+from dgis.dimse.endings import AssociationEndedError
+from dgis.dimse.find import CUT_SHORT, receive_identifier, refusal_of
 from dgis.dimse.fragments import Buffer
 from dgis.dimse.identifier import to_retrieval
 from dgis.dimse.services import Destination, Note, Outgoing
@@ -50,6 +52,17 @@ def refuse(turn: Turn, refusal: Refusal) -> None:
     """
     turn.note(Note.RETRIEVE_ENDED, refusal.status, refusal.comment)
     turn.refuse(refusal)
+
+
+@contextmanager
+def accounted(turn: Turn, tally: Tally) -> Iterator[None]:
+    """Report how far a retrieve came whose association ends inside the block."""
+    try:
+        yield
+    except AssociationEndedError:
+        counts = {**_counts(tally), "remaining": tally.remaining}
+        turn.note(Note.RETRIEVE_ENDED, None, CUT_SHORT, counts)
+        raise
 
 
 def conclude(turn: Turn, tally: Tally, *, cancelled: bool, words: str = "") -> None:

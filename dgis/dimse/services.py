@@ -151,7 +151,10 @@ class Note(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened at the door; `words` are ours, nothing of a data set or identifier is in it."""
+    """One thing that happened at the door; `words` are ours, nothing of a data set or identifier is in it.
+
+    Without `status` the operation had no end of its own: the association was over before it.
+    """
 
     note: Note
     address: str
@@ -159,6 +162,7 @@ class Event:
     status: int | None = None
     words: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+    calling_ae: str = ""  # as it called itself, where it was not admitted
 
 
 class Services(Protocol):

@@ -44,7 +44,9 @@ class Turn:
             refusal.status, comment=refusal.comment or None, offending=refusal.offending or None, **values
         )
 
-    def note(self, note: Note, status: int, words: str = "", counts: Mapping[str, int] | None = None) -> None:
-        """Report what became of the request."""
+    def note(
+        self, note: Note, status: int | None, words: str = "", counts: Mapping[str, int] | None = None
+    ) -> None:
+        """Report what became of the request; no status where the association ended before it did."""
         event = Event(note, self.session.address, self.session, status, words, counts or {})
         self.services.note(event)

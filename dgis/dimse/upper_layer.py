@@ -97,7 +97,7 @@ class UpperLayer:
         self._step(Event.ASSOCIATE_REJECT)
         self._wire.post(encode_rejection(rejection))
         self._await_close()
-        return AssociationEndedError(Ending(EndingKind.REJECTED, rejection.words, rejection))
+        return AssociationEndedError(Ending(EndingKind.REJECTED, rejection.why or rejection.words, rejection))
 
     def request(self, request: AssociateRequest) -> AssociateAccept:
         """As requestor, on a connected socket: propose the association and wait for the answer.

@@ -22,7 +22,6 @@ _log = structlog.get_logger(__name__)
 # Different happenings between two rounds of writing; beyond, a flood loses its details but not its count.
 _MOST = 2_000
 _MOST_NAMED = 200  # studies and patients of one entry
-_FAILURES = frozenset({Note.ASSOCIATION_REFUSED, Note.ASSOCIATION_ENDED, Note.REQUEST_REFUSED})
 _SUCCESSES = frozenset({0x0000, 0xFE00})  # PS3.7 annex C: success, and a cancel that was asked for
 
 Key = tuple[Event, str, Outcome, str]
@@ -88,8 +87,10 @@ def happening_of(event: services.Event) -> Happening | None:
     if kind is None or _went_well(event):
         return None
     session = event.session
-    failed = event.note in _FAILURES or (event.status is not None and event.status not in _SUCCESSES)
+    good = event.note is Note.ASSOCIATION_OPENED or event.status in _SUCCESSES
     detail: dict[str, Json] = {name: count for name, count in event.counts.items() if count}
+    if event.calling_ae:
+        detail["calling_ae"] = event.calling_ae
     if event.words:
         detail["words"] = event.words
     if event.status is not None:
@@ -97,7 +98,7 @@ def happening_of(event: services.Event) -> Happening | None:
     return Happening(
         kind,
         named(session.caller) if session else "",
-        Outcome.MINOR_FAILURE if failed else Outcome.SUCCESS,
+        Outcome.SUCCESS if good else Outcome.MINOR_FAILURE,
         event.address,
         detail=detail,
     )

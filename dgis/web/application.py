@@ -13,7 +13,7 @@ from dgis.web.limits import Limits
 
 
 def application(routers: Sequence[APIRouter], limits: Limits, refused: Refused) -> ASGIApp:
-    """Return the ASGI application; `refused` is told of requests that nobody looked at."""
+    """Return the ASGI application; `refused` is told of requests that nothing else records."""
     inner = FastAPI(
         title="DGIS",
         openapi_url="/api/openapi.json",

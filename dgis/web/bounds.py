@@ -3,6 +3,7 @@
 import time
 from asyncio import timeout
 from collections.abc import Callable
+from http import HTTPStatus
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -25,7 +26,7 @@ _TOO_LONG = (413, "too_long", "the body is longer than any request here needs")
 _TOO_SLOW = (408, "too_slow", "the body did not arrive in time")
 
 Refused = Callable[[str, str], None]
-"""Told of the address and the reason where a request is refused before anybody looked at it."""
+"""Told of the address and the reason where a request is refused and no other record says so."""
 
 
 class Bounds:
@@ -51,8 +52,9 @@ class Bounds:
         except Exception:  # noqa: BLE001 (the next request is none the worse)
             _log.exception("request_failed", method=scope["method"], route=_route(scope))
             await exchange.answer(*problems.FAILED)
-        if exchange.refusal:
-            self._refused(exchange.address, exchange.refusal)
+        refusal = exchange.refusal or _refusal(scope, exchange.status)
+        if refusal:
+            self._refused(exchange.address, refusal)
         if not exchange.complete:
             exchange.cut()
 
@@ -71,6 +73,7 @@ class _Exchange:
         self.address = scope["client"][0] if scope.get("client") else ""
         self.announced_bytes = _announced(scope)
         self.refusal = ""
+        self.status = 0
         self.complete = False
         self.cut: Callable[[], None] = scope.get("state", {}).get(CUT, lambda: None)
 
@@ -97,7 +100,7 @@ class _Exchange:
         if self._over:
             return
         if message["type"] == "http.response.start":
-            self._begun = True
+            self._begun, self.status = True, message["status"]
             message = {**message, "headers": [*message.get("headers", []), *self._headers]}
         elif not message.get("more_body", False):
             self.complete = True
@@ -118,6 +121,14 @@ class _Exchange:
         await self.answer(*problem)
         self._over = True
         return {"type": "http.disconnect"}
+
+
+def _refusal(scope: Scope, status: int) -> str:
+    """Return why the application refused a request; nothing where it did not, or has recorded it."""
+    if status < HTTPStatus.BAD_REQUEST:
+        return ""
+    words: str = scope.get("state", {}).get("refusal", HTTPStatus(status).phrase)
+    return words
 
 
 def _announced(scope: Scope) -> int:

@@ -70,7 +70,8 @@ class Explaining:
         refused = question.caller is not None and not administers
         self._record(asker, address, question, now_ms, refused=refused)
         if refused:
-            raise Problem(403, "not_administered", "only who administers a study may ask that about others")
+            words = "only who administers a study may ask that about others"
+            raise Problem(403, "not_administered", words, recorded=True)
         about = asker if question.caller is None else self._supposed(question.caller)
         wanted = Operation(question.operation, question.original)
         explanation = self._explained(about, wanted, question.study, now_ms)
@@ -86,7 +87,7 @@ class Explaining:
                 return by_peer(self.configuration, self.rehearsal, self.engine, facts[0], Presented())
             return by_assertions(facts)
         except (NobodySuch, ValueError) as error:
-            raise Problem(400, "nobody_such", str(error)) from None
+            raise Problem(400, "nobody_such", str(error), recorded=True) from None
 
     def _record(self, asker: Caller, address: str, question: Question, now_ms: int, *, refused: bool) -> None:
         outcome = Outcome.MINOR_FAILURE if refused else Outcome.SUCCESS

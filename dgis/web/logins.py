@@ -121,7 +121,7 @@ def refusal(judged: Rejected | Stranger, further: Sequence[str]) -> Problem:
     That an account rests is not told: it would tell that there is one of that name.
     """
     if isinstance(judged, Rejected) and judged.reason is Reason.KEYS_AWAY:
-        return Problem(503, "keys_away", judged.reason.value, {"Retry-After": _RETRY_SECONDS})
+        return Problem(503, "keys_away", judged.reason.value, {"Retry-After": _RETRY_SECONDS}, recorded=True)
     others = "".join(f", {scheme}" for scheme in further)
     if isinstance(judged, Stranger):
         return _unauthorized("no_credential", judged.words, f'Bearer realm="dgis"{others}')
@@ -132,7 +132,7 @@ def refusal(judged: Rejected | Stranger, further: Sequence[str]) -> Problem:
 
 
 def _unauthorized(reason: str, words: str, challenge: str) -> Problem:
-    return Problem(401, reason, words, {"WWW-Authenticate": challenge})
+    return Problem(401, reason, words, {"WWW-Authenticate": challenge}, recorded=True)
 
 
 def _named(reason: Reason) -> tuple[str, str]:

@@ -14,16 +14,26 @@ FAILED = (500, "failed", "the gateway failed; its log says where")
 
 
 class Problem(Exception):  # noqa: N818 (it becomes an answer)
-    """A refusal on its way out; `reason` is for programs, one word, `detail` for people."""
+    """A refusal on its way out; `reason` is for programs, one word, `detail` for people.
+
+    `recorded` says that the trail has it already; any other refusal is recorded as it leaves.
+    """
 
     def __init__(
-        self, status: int, reason: str, detail: str, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        reason: str,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        recorded: bool = False,
     ) -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
         self.detail = detail
         self.headers = headers or {}
+        self.recorded = recorded
 
 
 def document(status: int, reason: str = "", detail: str = "") -> dict[str, object]:
@@ -37,8 +47,9 @@ def encoded(status: int, reason: str = "", detail: str = "") -> bytes:
     return json.dumps(document(status, reason, detail)).encode()
 
 
-async def of_problem(_request: Request, problem: Problem) -> Response:
+async def of_problem(request: Request, problem: Problem) -> Response:
     """Answer a `Problem`."""
+    request.state.refusal = "" if problem.recorded else problem.reason
     said = document(problem.status, problem.reason, problem.detail)
     return JSONResponse(said, problem.status, dict(problem.headers), MEDIA_TYPE)
 
@@ -53,8 +64,9 @@ async def of_http(_request: Request, error: HTTPException) -> Response:
     return JSONResponse(document(error.status_code), error.status_code, error.headers, MEDIA_TYPE)
 
 
-async def of_validation(_request: Request, error: RequestValidationError) -> Response:
+async def of_validation(request: Request, error: RequestValidationError) -> Response:
     """Answer a request that is not of the form asked for: where, and what is wrong, but not what was sent."""
+    request.state.refusal = "malformed"
     found = [_where(one["loc"], one["type"]) for one in error.errors()]
     said = document(HTTPStatus.UNPROCESSABLE_ENTITY, "malformed", "; ".join(found[:10]))
     return JSONResponse(said, HTTPStatus.UNPROCESSABLE_ENTITY, None, MEDIA_TYPE)

@@ -18,6 +18,7 @@ from dgis.trail.recorder import Recorder
 from dgis.trail.starting import stopped
 from dgis.web import callers, credentials, health
 from dgis.web.application import application
+from dgis.web.bounds import Refused
 from dgis.web.explaining import Explaining
 from dgis.web.explaining import routes as routes_of_explaining
 from dgis.web.limits import Limits
@@ -47,11 +48,7 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
     keyholder = KeyholderClient(keyholder_socket(configuration))
     readiness = health.Readiness({"database": _answers(engine), "worker": keyholder.answers})
     limits = Limits()
-
-    def refused(address: str, reason: str) -> None:
-        detail = {"door": "http", "reason": reason}
-        recorder.add(Happening(Event.REFUSAL, "", Outcome.MINOR_FAILURE, address, detail=dict(detail)))
-
+    refused = refusals(recorder)
     issuing = credentials.Issuing(keyholder, logins, now_ms, configuration.web.url)
     routers = [
         health.routes(readiness),
@@ -73,6 +70,16 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
     recorder.write()
     stopped(engine, configuration, _WEB, now_ms())
     engine.dispose()
+
+
+def refusals(recorder: Recorder) -> Refused:
+    """Return what records a refusal that nothing else does."""
+
+    def refused(address: str, reason: str) -> None:
+        detail = {"door": "http", "reason": reason}
+        recorder.add(Happening(Event.REFUSAL, "", Outcome.MINOR_FAILURE, address, detail=dict(detail)))
+
+    return refused
 
 
 def _answers(engine: sa.Engine) -> Callable[[], bool]:

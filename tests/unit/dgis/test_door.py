@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from catalog.audit import trail
 from catalog.callers import Right
@@ -58,7 +59,10 @@ def session(*rights):
     ],
 )
 def test_who_is_not_known_is_not_admitted(door, attempt, answer):
-    assert door.admit(attempt) == answer
+    with capture_logs() as logs:
+        assert door.admit(attempt) == answer
+    assert attempt.address not in str(logs)
+    assert attempt.calling_ae not in str(logs)
 
 
 @pytest.mark.parametrize("identity", [None, UserIdentity(1, b"name")])
