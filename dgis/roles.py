@@ -49,6 +49,7 @@ def trust(configuration: Configuration) -> Trust:
         identity.grid,
         identity.passcodes_without_tls,
         acceptor(identity.keytab_file, configuration.gateway.home / "run" / "tickets-seen"),
+        frozenset((*identity.recipients, *filter(None, [configuration.web.acs_url]))),
     )
 
 

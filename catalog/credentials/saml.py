@@ -1,7 +1,7 @@
 """SAML 2.0 assertions, as IHE XUA (ITI-40) carries them: DICOM user identity type 4, and logins over HTTP."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -49,7 +49,11 @@ class _Moments:
 
 
 def verify_assertion(
-    document: bytes, issuers: Mapping[str, AssertionIssuer], now_s: int, recipient: str | None = None
+    document: bytes,
+    issuers: Mapping[str, AssertionIssuer],
+    now_s: int,
+    addresses: Collection[str] = (),
+    posted_to: str | None = None,
 ) -> Judgement:
     """Verify an assertion, alone or in a response, by the pinned certificates of its issuer.
 
@@ -59,8 +63,9 @@ def verify_assertion(
         document: XML as presented.
         issuers: by their URI (entity ID), compared letter by letter.
         now_s: epoch seconds.
-        recipient: the URL it was posted to (SAML profiles 4.1.4.3), which it must name; None where it came
-            another way.
+        addresses: what is ours: a Recipient that names anything else makes it somebody else's (core 2.4.1.2).
+        posted_to: the URL it was posted to, which it must name (profiles 4.1.4.3); None where it came another
+            way, as ITI-40 has it: then it need name none.
     """
     if len(document) > LONGEST_BYTES:
         return Rejected(Reason.TOO_LONG)
@@ -70,7 +75,7 @@ def verify_assertion(
         if issuer is None:
             return Rejected(Reason.UNKNOWN_ISSUER)
         signed = _signed(claimed, issuer, now_s)
-        if recipient is not None and not _is_for(signed, recipient):
+        if not _is_for_us(signed, addresses, posted_to):
             return Rejected(Reason.AUDIENCE)
         return _judge(signed, issuer, now_s)
     except _Unreadable as unreadable:
@@ -145,8 +150,11 @@ def _confirmations(signed: etree._Element) -> Iterable[etree._Element]:
             yield confirmation if data is None else data
 
 
-def _is_for(signed: etree._Element, recipient: str) -> bool:
-    return all(each.get("Recipient") == recipient for each in _confirmations(signed))
+def _is_for_us(signed: etree._Element, addresses: Collection[str], posted_to: str | None) -> bool:
+    named = [each.get("Recipient") for each in _confirmations(signed)]
+    if posted_to is not None:
+        return all(each == posted_to for each in named)
+    return all(each is None or each in addresses for each in named)
 
 
 def _stated(signed: etree._Element) -> Mapping[str, list[str]]:

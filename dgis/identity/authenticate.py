@@ -51,6 +51,7 @@ class Trust:
     grid: str = ""
     passcodes_without_tls: bool = False
     tickets: Acceptor | None = None
+    addresses: frozenset[str] = frozenset()  # that a SAML assertion may name as its recipient
 
 
 class Authenticator:
@@ -139,7 +140,8 @@ class Authenticator:
             return verify_token(identity.primary, self._trust.issuers.tokens, now_s)
         if kind is Kind.SAML:
             issuers = self._trust.issuers.assertions
-            return self._once(verify_assertion(identity.primary, issuers, now_s, recipient))
+            ours = self._trust.addresses
+            return self._once(verify_assertion(identity.primary, issuers, now_s, ours, recipient))
         if kind is Kind.KERBEROS:
             realms = self._trust.issuers.realms
             return self._once(verify_ticket(identity.primary, realms, self._trust.tickets, now_s))

@@ -79,6 +79,7 @@ class IdentitySection(_Section):
 
     audience: str = "urn:dgis"  # whom tokens and assertions must be meant for
     grid: str = "urn:dgis:grid"  # the issuer of this grid's own short-lived credentials
+    recipients: tuple[str, ...] = ()  # what SAML assertions may name, beside where the web door takes them
     passcodes_without_tls: bool = False
     keytab_file: Path | None = None  # opens Kerberos tickets; of this service alone
     issuers: tuple[IssuerEntry, ...] = ()

@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dgis.identity.addresses import is_loopback
 
+ACS_PATH = "/api/saml/acs"
+
 
 class Web(BaseModel):
     """Where HTTP is spoken, and how."""
@@ -38,3 +40,8 @@ class Web(BaseModel):
                 "tls_key, or write allow_plain_http = true where a proxy before it speaks TLS"
             )
         return self
+
+    @property
+    def acs_url(self) -> str | None:
+        """Where browsers bring SAML responses to, as the outside calls it."""
+        return None if self.url is None else self.url.rstrip("/") + ACS_PATH

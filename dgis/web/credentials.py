@@ -22,10 +22,10 @@ from dgis.identity.signing_requests import LONGEST_REQUEST, NoKey, requested_key
 from dgis.keyholder.client import KeyholderClient
 from dgis.keyholder.issue import IssueRequest
 from dgis.keyholder.protocol import KeyholderGone
+from dgis.web.configuration import ACS_PATH
 from dgis.web.logins import Logins, address_of, kind_of, presented_by
 from dgis.web.problems import Problem
 
-ACS_PATH = "/api/saml/acs"
 _BEARER = "Bearer"
 _HOURS = 8 * 3600
 _AT_ONCE = 4  # each takes a thread here and one of the worker
@@ -60,12 +60,12 @@ class Issuing:
     """Takes logins to the worker, which verifies them; one for all requests of a door."""
 
     def __init__(
-        self, keyholder: KeyholderClient, logins: Logins, clock_ms: Callable[[], int], url: str | None
+        self, keyholder: KeyholderClient, logins: Logins, clock_ms: Callable[[], int], acs: str | None
     ) -> None:
         self._keyholder = keyholder
         self._logins = logins
         self._clock_ms = clock_ms
-        self._acs = None if url is None else url.rstrip("/") + ACS_PATH
+        self._acs = acs
         self._limiter = CapacityLimiter(_AT_ONCE)
         self._lock = threading.Lock()
         self._root: tuple[float, dict[str, Any]] | None = None
@@ -90,6 +90,8 @@ class Issuing:
         Raises:
             Problem: as `issue`.
         """
+        if self._acs is None:
+            raise Problem(404, "not_configured", "web.url says where responses are posted to")
         found = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=8)
         documents = found.get("SAMLResponse", [])
         if len(documents) != 1:
@@ -137,7 +139,7 @@ def routes(issuing: Issuing) -> APIRouter:
         """Turn a login (bearer token, passcode, client certificate, SAML) into a credential of the grid."""
         return await issuing.issue(request, wanted)
 
-    @router.post("/saml/acs", response_model_exclude_none=True)
+    @router.post(ACS_PATH.removeprefix("/api"), response_model_exclude_none=True)
     async def acs(request: Request) -> CredentialGiven:
         """Take the SAML response that a browser brings from its identity provider."""
         return await issuing.consume(request)

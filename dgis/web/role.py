@@ -49,7 +49,7 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
     readiness = health.Readiness({"database": _answers(engine), "worker": keyholder.answers})
     limits = Limits()
     refused = refusals(recorder)
-    issuing = credentials.Issuing(keyholder, logins, now_ms, configuration.web.url)
+    issuing = credentials.Issuing(keyholder, logins, now_ms, configuration.web.acs_url)
     routers = [
         health.routes(readiness),
         callers.routes(logins),

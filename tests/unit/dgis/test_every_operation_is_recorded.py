@@ -266,7 +266,8 @@ def web(site, trust, recorder, tmp_path):
     logins = Logins(Authenticator(trust, site.engine, site.clock), recorder)
     rehearsal = Authenticator(trust, site.engine, site.clock, rehearsal=True)
     explaining = Explaining(site.configuration, site.engine, rehearsal, "test/door", site.clock)
-    issuing = credentials.Issuing(KeyholderClient(tmp_path / "nobody"), logins, site.clock, None)
+    acs = site.configuration.web.model_copy(update={"url": "https://grid.example"}).acs_url
+    issuing = credentials.Issuing(KeyholderClient(tmp_path / "nobody"), logins, site.clock, acs)
     routers = [callers.routes(logins), credentials.routes(issuing), routes_of_explaining(explaining, logins)]
     door = application(routers, WebLimits(body_bytes=100_000), refusals(recorder))
 

@@ -118,6 +118,24 @@ def posted_to(recipient):
 
 
 def test_what_is_posted_to_a_url_is_meant_for_it():
-    assert isinstance(verify_assertion(posted_to(ACS), ISSUERS, NOW_S, ACS), Verified)
+    assert isinstance(verify_assertion(posted_to(ACS), ISSUERS, NOW_S, {ACS}, ACS), Verified)
     for document in (posted_to("https://other.example/acs"), assertion()):
-        assert verify_assertion(document, ISSUERS, NOW_S, ACS) == Rejected(Reason.AUDIENCE)
+        assert verify_assertion(document, ISSUERS, NOW_S, {ACS}, ACS) == Rejected(Reason.AUDIENCE)
+
+
+@pytest.mark.parametrize(
+    ("document", "addresses", "admitted"),
+    [
+        (posted_to(ACS), {ACS}, True),
+        (posted_to(ACS), {"https://other.example/acs", ACS}, True),
+        (posted_to(ACS), {"https://grid.example"}, False),
+        (posted_to(ACS), (), False),
+        (posted_to(""), {ACS}, False),
+        (assertion(), {ACS}, True),
+        (assertion(), (), True),
+    ],
+    ids=["ours", "one of ours", "its beginning", "nothing is ours", "empty", "none named", "none, nothing"],
+)
+def test_a_recipient_that_is_named_is_one_of_us_whatever_way_it_came(document, addresses, admitted):
+    judged = verify_assertion(document, ISSUERS, NOW_S, addresses)
+    assert isinstance(judged, Verified) if admitted else judged == Rejected(Reason.AUDIENCE)
