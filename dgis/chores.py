@@ -21,6 +21,7 @@ from dgis.cache.files import SegmentFiles
 from dgis.cache.index import CacheIndex
 from dgis.cache.log import ReceiveLog
 from dgis.cache.sql import reading
+from dgis.caring import caring
 from dgis.configuration import Configuration
 from dgis.decoding import SpooledDecoder
 from dgis.erasure import intents, tombstones
@@ -36,7 +37,6 @@ from dgis.trail.recorder import Recorder
 from dgis.trail.sealing import TrailSealer
 from dgis.transcode.transcoder import GatewayTranscoder
 from dgis.worker import Chore
-from replica import check, clean, fill, review
 from replica.context import Replicas
 from replica.fleet import Fleet
 from storage_nodes.record.manifest import JSON
@@ -46,12 +46,6 @@ _log = structlog.get_logger(__name__)
 _ACCOUNTS_SECONDS = 1.0
 _USED_SECONDS = 5.0
 _EVICT_SECONDS = 5.0
-_PROBE_SECONDS = 10.0
-_FILL_SECONDS = 2.0
-_CHECK_SECONDS = 5.0
-_CLEAN_SECONDS = 60.0
-_REVIEW_SECONDS = 300.0
-_LEFTOVERS_SECONDS = 3600.0
 _ERASE_SECONDS = 1.0
 _COMPARE_MS = 6 * 3_600_000  # between passes over all keys: copies that are missing are made good as well
 _SEAL_SECONDS = 30.0
@@ -90,7 +84,17 @@ def publishing(
         packer = Packer(own, science, about)
         owner = Owner(gateway.name, f"{gateway.name}/{os.getpid()}/{uuid.uuid4().hex[:8]}")
         engine = replicas.engine
-        means = PublishMeans(engine, index, packer, secrets.keys, replicas, now_ms, secrets.restore, folder)
+        means = PublishMeans(
+            engine,
+            index,
+            packer,
+            secrets.keys,
+            replicas,
+            now_ms,
+            secrets.restore,
+            folder,
+            gateway.facility,
+        )
         return Publisher(means, owner, pace)
 
     def publish() -> Callable[[], bool]:
@@ -135,12 +139,7 @@ def tending(configuration: Configuration, log: ReceiveLog, replicas: Replicas) -
     evictor = Evictor(log.files, replicas.engine, configuration.gateway.name, log.space)
     return [
         Chore("evict", _EVICT_SECONDS, _once(evictor.run_once)),
-        Chore("probe", _PROBE_SECONDS, _once(replicas.fleet.probe)),
-        Chore("fill", _FILL_SECONDS, lambda: fill.run_once(replicas) != fill.Filled()),
-        Chore("check", _CHECK_SECONDS, lambda: check.run_once(replicas) != check.Checked()),
-        Chore("clean", _CLEAN_SECONDS, _once(lambda: clean.run_once(replicas))),
-        Chore("leftovers", _LEFTOVERS_SECONDS, _once(lambda: clean.clean_leftovers(replicas.fleet))),
-        Chore("review", _REVIEW_SECONDS, _reviewing(replicas)),
+        *caring(configuration, replicas),
     ]
 
 
@@ -185,18 +184,6 @@ def auditing(engine: sa.Engine, fleet: Fleet, key: Ed25519PrivateKey, sender: Se
         Chore("seal-trail", _SEAL_SECONDS, _once(sealer.run_once)),
         Chore("spent-credentials", _FORGET_SECONDS, _once(forget)),
     ]
-
-
-def _reviewing(replicas: Replicas) -> Callable[[], bool]:
-    """Go through the whole index in steps, and begin anew at the end."""
-    next_id = 0
-
-    def run_once() -> bool:
-        nonlocal next_id
-        next_id = review.run_once(replicas, next_id).next_id
-        return next_id > 0
-
-    return run_once
 
 
 def _once(step: Callable[[], object]) -> Callable[[], bool]:

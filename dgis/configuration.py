@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from dgis.identity.configuration import AssertedValue, CredentialKind, IdentitySection, RightName
 from dgis.repository.configuration import AuditSection
 from dgis.web.configuration import Web
+from replica.placement import Place, Rule, why_impossible
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -167,22 +168,58 @@ class Publish(Section):
     interval_seconds: Annotated[float, Field(gt=0)] = 1.0
 
 
-class Placement(Section):
-    copies: PositiveInt = 3
-    write_quorum: PositiveInt = 2
-    sites: Annotated[int, Field(ge=1)] = 1
+NodeKind = Literal["folder", "s3"]
+NodeKinds = dict[NodeKind, PositiveInt]
+
+
+class _Copies(Section):
+    copies: PositiveInt
+    write_quorum: PositiveInt
+    sites: PositiveInt
+    node_kinds: NodeKinds
+
+    @property
+    def rule(self) -> Rule:
+        """The rule that the section writes."""
+        return Rule(self.copies, self.write_quorum, self.sites, tuple(sorted(self.node_kinds.items())))
 
     @model_validator(mode="after")
-    def _quorum_fits(self) -> Self:
+    def _is_a_rule(self) -> Self:
         if self.write_quorum > self.copies:
             raise ValueError("write_quorum cannot exceed copies")
+        if self.sites > self.copies:
+            raise ValueError("sites cannot exceed copies")
+        if sum(self.node_kinds.values()) > self.copies:
+            raise ValueError("node_kinds cannot ask for more nodes than there are copies")
         return self
+
+
+class PlacementRule(_Copies):
+    """Copies of some objects; the first entry that matches facility, modality and kind decides."""
+
+    facility: str = "*"  # shell pattern
+    modality: frozenset[str] = frozenset()  # empty: any
+    kind: Literal["record", "sealed"] | None = None  # absent: both
+    copies: PositiveInt
+    write_quorum: PositiveInt
+    sites: PositiveInt = 1
+    node_kinds: NodeKinds = {}
+
+
+class Placement(_Copies):
+    copies: PositiveInt = 3
+    write_quorum: PositiveInt = 2
+    sites: PositiveInt = 1
+    node_kinds: NodeKinds = {}
+    rules: tuple[PlacementRule, ...] = ()
 
 
 class FolderNode(Section):
     kind: Literal["folder"] = "folder"
     name: str
     site: str = "east"
+    weight: Annotated[float, Field(gt=0)] = 1.0  # its share of all objects, against the other nodes
+    capacity_bytes: PositiveInt | None = None  # it is given no object beyond this; absent: until it is full
     path: Path
     sealed_path: Path | None = None  # where sealed companions lie; absent: beside the node, "-sealed" added
 
@@ -191,6 +228,8 @@ class S3Node(Section):
     kind: Literal["s3"]
     name: str
     site: str = "east"
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    capacity_bytes: PositiveInt | None = None
     endpoint: str
     region: str = "us-east-1"
     bucket: str
@@ -207,6 +246,13 @@ class S3Node(Section):
 
 
 NodeEntry = Annotated[FolderNode | S3Node, Field(discriminator="kind")]
+
+EMBEDDED_NODES = (("node-a", "east"), ("node-b", "east"), ("node-c", "west"))
+"""Name and site of the folder nodes under the home, where the configuration lists none."""
+
+
+class Care(Section):
+    move_bytes_per_second: PositiveInt = 64 << 20  # of copies on their way to where they belong
 
 
 class Cache(Section):
@@ -264,6 +310,7 @@ class Configuration(BaseSettings):
     publish: Publish = Publish()
     placement: Placement = Placement()
     nodes: tuple[NodeEntry, ...] = ()
+    care: Care = Care()
     cache: Cache = Cache()
     keys: Keys = Keys()
     audit: AuditSection = AuditSection()
@@ -279,8 +326,12 @@ class Configuration(BaseSettings):
         names = [node.name for node in self.nodes]
         if len(set(names)) != len(names):
             raise ValueError("two nodes have the same name")
-        if self.nodes and len(self.nodes) < self.placement.copies:
-            raise ValueError(
-                f"placement.copies is {self.placement.copies} but only {len(self.nodes)} nodes are configured"
-            )
+        places = [Place(node.name, node.site, node.kind) for node in self.nodes] or [
+            Place(name, site) for name, site in EMBEDDED_NODES
+        ]
+        rules = {f"placement.rules.{n}": each.rule for n, each in enumerate(self.placement.rules)}
+        for where, rule in {"placement": self.placement.rule, **rules}.items():
+            why = why_impossible(rule, places)
+            if why is not None:
+                raise ValueError(f"{where}: {why}")
         return self

@@ -9,8 +9,8 @@ from pydantic import SecretStr
 from dgis.configuration import Configuration, FolderNode
 from dgis.configuration import S3Node as S3Entry
 from dgis.settings import ConfigurationError
-from replica.fleet import Fleet
-from replica.placement import Rule
+from replica.fleet import Fleet, Share
+from replica.rules import Choice, Rules
 from storage_nodes import folder
 from storage_nodes.addresses import Kind
 from storage_nodes.node import Node
@@ -28,14 +28,18 @@ def open_fleet(configuration: Configuration) -> Fleet:
         record, sealed = _folder_pair(entry) if isinstance(entry, FolderNode) else _s3_pair(entry)
         nodes[Kind.RECORD].append(guarded(record))
         nodes[Kind.SEALED].append(guarded(sealed))
-    return Fleet(nodes, configuration.gateway.site)
+    shares = {entry.name: Share(entry.weight, entry.capacity_bytes) for entry in configuration.nodes}
+    return Fleet(nodes, configuration.gateway.site, shares=shares)
 
 
-def rules(configuration: Configuration) -> dict[Kind, Rule]:
-    """Return how many copies each kind of object has."""
+def rules(configuration: Configuration) -> Rules:
+    """Return how many copies which objects have, and where."""
     placement = configuration.placement
-    rule = Rule(placement.copies, placement.write_quorum, placement.sites)
-    return dict.fromkeys(Kind, rule)
+    choices = (
+        Choice(each.rule, each.facility, each.modality, Kind(each.kind) if each.kind else None)
+        for each in placement.rules
+    )
+    return Rules(placement.rule, tuple(choices))
 
 
 def prepared(configuration: Configuration) -> set[str]:

@@ -16,7 +16,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from dgis.configuration import Configuration, FolderNode, Keys
+from dgis.configuration import EMBEDDED_NODES, Configuration, FolderNode, Keys
 
 _PREFIX = "DGIS__"
 _READY = "DGIS_READY_FD"
@@ -97,8 +97,7 @@ def _with_defaults(read: Configuration) -> Configuration:
     """Fill in what the embedded default keeps under the home: nodes and keys."""
     home = read.gateway.home.expanduser().absolute()
     nodes = read.nodes or tuple(
-        FolderNode(name=f"node-{letter}", path=home / "nodes" / f"node-{letter}", site=site)
-        for letter, site in (("a", "east"), ("b", "east"), ("c", "west"))
+        FolderNode(name=name, path=home / "nodes" / name, site=site) for name, site in EMBEDDED_NODES
     )
     keys = Keys(
         site_secret_file=(read.keys.site_secret_file or home / "keys" / "site-secret").absolute(),

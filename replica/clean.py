@@ -54,6 +54,7 @@ def run_once(
         if object_id is None:
             break
         with replicas.engine.begin() as connection:
+            replicas.look_at_nodes(connection)
             entry = read_entry(connection, object_id)
         if entry is not None:
             done = _remove_surplus(replicas, entry, done) if entry.live else _remove(replicas, entry, done)
@@ -131,12 +132,13 @@ def _remove(replicas: Replicas, entry: Entry, done: Cleaned) -> Cleaned:
 
 
 def _remove_surplus(replicas: Replicas, entry: Entry, done: Cleaned) -> Cleaned:
-    rule, fleet = replicas.rules[entry.kind], replicas.fleet
+    rule, fleet = replicas.rules.of(entry.kind, entry.labels), replicas.fleet
     counted = fleet.counted(entry.kind)
     good = [node for node in entry.nodes(CopyState.AVAILABLE) if node in counted]
-    sites = [site for site in (fleet.site_of(entry.kind, node) for node in good) if site is not None]
     for node in entry.nodes(CopyState.OBSOLETE):
-        if rule.missing(sites):  # it may be needed after all: the fill worker looks at what lies there
+        if rule.missing(
+            fleet.places(entry.kind, good)
+        ):  # it may be needed after all: the fill worker looks at what lies there
             with replicas.engine.begin() as connection:
                 if release(connection, replicas, entry.object_id, fill_due_ms=replicas.clock_ms()):
                     set_state(connection, entry.object_id, node, CopyState.COPYING)

@@ -1,19 +1,22 @@
 """The fill worker: brings every object to the copies its rule asks for, node to node, verified."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import sqlalchemy as sa
 import structlog
 
+from replica.belonging import is_misplaced
 from replica.context import Replicas
 from replica.copying import CopyJob
 from replica.leases import claim, pause_ms, release
+from replica.placement import Rule
 from replica.rows import Entry, drop_copy, read_entry, set_state
 from replica.tables import replica_object
 from replica.values import CopyState
+from storage_nodes.node import Node
 
 _log = structlog.get_logger(__name__)
 _object = replica_object.c
@@ -94,6 +97,7 @@ def _try(replicas: Replicas, object_id: int, done: Filled, busy: set[int]) -> Fi
 def _work_on(replicas: Replicas, object_id: int, done: Filled) -> Filled:
     """Bring a claimed object to its copies, and give it back."""
     with replicas.engine.begin() as connection:
+        replicas.look_at_nodes(connection)
         entry = read_entry(connection, object_id)
     if entry is None:
         return done
@@ -105,36 +109,41 @@ def _work_on(replicas: Replicas, object_id: int, done: Filled) -> Filled:
 
 
 def _fill(replicas: Replicas, entry: Entry, done: Filled) -> Filled:
-    rule, fleet = replicas.rules[entry.kind], replicas.fleet
+    rule, fleet = replicas.rules.of(entry.kind, entry.labels), replicas.fleet
     counted = fleet.counted(entry.kind)
-    good = [node for node in entry.nodes(CopyState.AVAILABLE) if node in counted]
+    available = entry.nodes(CopyState.AVAILABLE)
+    good = [node for node in available if node in counted]
     # A suspicious copy is the check worker's until that has made up its mind.
-    tried = set(entry.nodes(CopyState.AVAILABLE, CopyState.SUSPICIOUS))
+    tried = {*available, *entry.nodes(CopyState.SUSPICIOUS)}
     job = CopyJob(replicas, entry)
-    while rule.missing(_sites(replicas, entry, good)):
-        targets = fleet.targets(entry.kind, entry.name, without=tried, held=good)
-        if not targets:
+    while missing := rule.missing(fleet.places(entry.kind, good)):
+        target = _next_target(replicas, entry, rule, good, tried)
+        if target is None:
             break
-        target = targets[0]
-        if len(good) >= rule.copies and target.site in _sites(replicas, entry, good):
-            break  # one more copy on a site that has one would not help
+        with_it = fleet.places(entry.kind, [*good, target.name])
+        if len(good) >= rule.copies and rule.missing(with_it) >= missing:
+            break  # one more copy on a site or a kind of node that has enough would not help
         tried.add(target.name)
-        outcome = job.bring_to(target, good)
+        outcome = job.bring_to(target, [*available, *(node for node in good if node not in available)])
         if outcome is None:
             done = replace(done, failed=done.failed + 1)
             continue
         good.append(target.name)
         done = replace(done, copied=done.copied + outcome, found=done.found + (not outcome))
-    if rule.missing(_sites(replicas, entry, good)):
+    if rule.missing(fleet.places(entry.kind, good)):
         _try_again_later(replicas, entry)
         return replace(done, incomplete=done.incomplete + 1)
     _tidy(replicas, entry, good)
     return replace(done, complete=done.complete + 1)
 
 
-def _sites(replicas: Replicas, entry: Entry, nodes: list[str]) -> list[str]:
-    found = (replicas.fleet.site_of(entry.kind, node) for node in nodes)
-    return [site for site in found if site is not None]
+def _next_target(
+    replicas: Replicas, entry: Entry, rule: Rule, good: Sequence[str], tried: Collection[str]
+) -> Node | None:
+    """Return where to bring the next copy; first where one may lie already."""
+    targets = replicas.fleet.targets(entry.kind, entry.name, rule, without=tried, held=good)
+    begun = entry.nodes(CopyState.COPYING)
+    return next((node for node in targets if node.name in begun), targets[0] if targets else None)
 
 
 def _try_again_later(replicas: Replicas, entry: Entry) -> None:
@@ -147,7 +156,10 @@ def _try_again_later(replicas: Replicas, entry: Entry) -> None:
 def _tidy(replicas: Replicas, entry: Entry, good: list[str]) -> None:
     """Write that the object is complete; what lies elsewhere and is no good copy is not wanted any more."""
     with replicas.engine.begin() as connection:
-        if not release(connection, replicas, entry.object_id, fill_due_ms=None, attempts=0):
+        due: dict[str, object] = {"fill_due_ms": None, "attempts": 0}
+        if is_misplaced(replicas, entry, good):
+            due["move_due_ms"] = replicas.clock_ms()
+        if not release(connection, replicas, entry.object_id, **due):
             return
         for node in entry.nodes(CopyState.COPYING, CopyState.BAD):
             if node not in good:

@@ -1,10 +1,13 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Final
 
 from replica.health import Health
-from replica.placement import Place, in_order
+from replica.placement import Place, Rule, in_order
+from replica.standing import Standing
+from replica.values import NodeState
 from storage_nodes.addresses import Kind
 from storage_nodes.errors import NodeError
 from storage_nodes.names import ObjectName
@@ -22,6 +25,23 @@ def epoch_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How much of all objects a node is to hold.
+
+    Attributes:
+        weight: against the other nodes.
+        capacity_bytes: and no more than this; None: as long as it takes them.
+    """
+
+    weight: float = 1.0
+    capacity_bytes: int | None = None
+
+
+_EQUAL: Final = Share()
+_COUNT: Final = {NodeState.ACTIVE, NodeState.READ_ONLY}
+
+
 class Fleet:
     """The nodes that this gateway reaches, per kind of object, and how they do.
 
@@ -32,6 +52,7 @@ class Fleet:
 
     Attributes:
         site: where this gateway stands; nodes there are read first.
+        standing: what was decided about the nodes; replaced whole (`Replicas.look_at_nodes`).
     """
 
     def __init__(
@@ -39,12 +60,13 @@ class Fleet:
         nodes: Mapping[Kind, Iterable[Node]],
         site: str,
         clock_ms: Callable[[], int] = epoch_ms,
-        patience_ms: int = PATIENCE_MS,
         proof: Proof = Proof.STATED,
+        shares: Mapping[str, Share] | None = None,
     ) -> None:
         self.site: Final = site
+        self.standing = Standing()
+        self._shares = shares or {}
         self.health: Final = Health(clock_ms)
-        self._patience_ms = patience_ms
         self._nodes = {
             kind: {node.name: Verified(node, proof) for node in nodes.get(kind, ())} for kind in Kind
         }
@@ -58,35 +80,68 @@ class Fleet:
         return tuple(self._nodes[kind])
 
     def counted(self, kind: Kind) -> frozenset[str]:
-        """Return the nodes whose copies count: configured, and not failing for longer than the patience."""
-        gone = self.health.is_gone
-        return frozenset(name for name in self._nodes[kind] if not gone(kind, name, self._patience_ms))
+        """Return the nodes whose copies count: in service, and not failing for longer than the patience."""
+        return frozenset(name for name in self._nodes[kind] if self._counts(kind, name))
 
-    def site_of(self, kind: Kind, name: str) -> str | None:
-        """Return where a node stands."""
-        node = self.node(kind, name)
-        return node.site if node else None
+    def is_away(self, kind: Kind, name: str) -> bool:
+        """Tell whether a node is in service and fails for so long that its copies do not count just now."""
+        serves = name in self._nodes[kind] and self.standing.of(name) in _COUNT
+        return serves and not self._counts(kind, name)
+
+    def is_draining(self, kind: Kind, name: str) -> bool:
+        """Tell whether a node is being drained and still answers."""
+        gone = self.health.is_gone(kind, name, PATIENCE_MS)
+        return self.standing.of(name) is NodeState.DRAINING and name in self._nodes[kind] and not gone
+
+    def places(self, kind: Kind, names: Iterable[str]) -> tuple[Place, ...]:
+        """Return those of `names` that are configured, as placement sees them."""
+        known = (self._nodes[kind][name] for name in names if name in self._nodes[kind])
+        return tuple(
+            Place(node.name, node.site, node.kind, self._shares.get(node.name, _EQUAL).weight)
+            for node in known
+        )
+
+    def homes(self, kind: Kind, held: Iterable[str]) -> tuple[Place, ...]:
+        """Return where an object may belong: nodes that take objects, and those that hold it already."""
+        takers = (name for name in self.counted(kind) if self.takes_objects(kind, name))
+        return self.places(kind, {*takers, *(name for name in held if self._counts(kind, name))})
+
+    def takes_objects(self, kind: Kind, name: str) -> bool:
+        """Tell whether the node may be given an object at all: in service and below its capacity."""
+        capacity = self._shares.get(name, _EQUAL).capacity_bytes
+        full = capacity is not None and self.standing.used_bytes.get(name, 0) >= capacity
+        return name in self._nodes[kind] and self.standing.of(name) is NodeState.ACTIVE and not full
 
     def targets(
-        self, kind: Kind, name: ObjectName, *, without: Iterable[str] = (), held: Iterable[str] = ()
+        self,
+        kind: Kind,
+        name: ObjectName,
+        rule: Rule,
+        *,
+        without: Iterable[str] = (),
+        held: Iterable[str] = (),
     ) -> tuple[Node, ...]:
         """Return nodes to put an object on, in order: those that do well first, the others as a last resort.
 
         Args:
             kind: of the object.
             name: of the object.
+            rule: of the object.
             without: nodes to leave out.
-            held: nodes whose copies count already; their sites come later.
+            held: nodes whose copies count already.
         """
-        left = [node for node in self._nodes[kind].values() if node.name not in set(without)]
-        sites = [site for site in (self.site_of(kind, node) for node in held) if site is not None]
-        ready = [node for node in left if self.health.takes_objects(kind, node.name)]
-        ordered = [
-            place.node
-            for group in (ready, [node for node in left if node not in ready])
-            for place in in_order(name, (Place(node.name, node.site) for node in group), sites)
-        ]
-        return tuple(self._nodes[kind][node] for node in ordered)
+        out = set(without)
+        left = [node for node in self._nodes[kind] if node not in out and self.takes_objects(kind, node)]
+        have = self.places(kind, held)
+        ready = [node for node in left if self.health.takes_objects(kind, node)]
+        first = in_order(name, self.places(kind, ready), have, rule)
+        rest = self.places(kind, (node for node in left if node not in ready))
+        last = in_order(name, rest, [*have, *first[: rule.copies]], rule)
+        return tuple(self._nodes[kind][place.node] for place in (*first, *last))
+
+    def _counts(self, kind: Kind, name: str) -> bool:
+        gone = self.health.is_gone(kind, name, PATIENCE_MS)
+        return name in self._nodes[kind] and self.standing.of(name) in _COUNT and not gone
 
     def nearest_first(self, kind: Kind, name: ObjectName, nodes: Iterable[str]) -> tuple[str, ...]:
         """Return those of `nodes` that are configured, in the order to read from them.

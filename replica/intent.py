@@ -69,7 +69,9 @@ def intend(connection: sa.Connection, new: NewObject, nodes: Iterable[str], now_
     elif row.committed_ms is not None:
         return Intent(row.id, row.intent, tuple(connection.scalars(_available(row.id))))
     connection.execute(
-        sa.update(replica_object).where(_object.id == row.id).values(intent=token, intended_ms=now_ms)
+        sa.update(replica_object)
+        .where(_object.id == row.id)
+        .values(intent=token, intended_ms=now_ms, facility=new.labels.facility, modality=new.labels.modality)
     )
     add_copies(connection, row.id, nodes)
     return Intent(row.id, token)
@@ -138,7 +140,9 @@ def supersede(connection: sa.Connection, record_keys: Iterable[RecordKey], now_m
         )
     )
     connection.execute(
-        sa.update(replica_object).where(_object.id.in_(ids)).values(superseded_ms=now_ms, fill_due_ms=None)
+        sa.update(replica_object)
+        .where(_object.id.in_(ids))
+        .values(superseded_ms=now_ms, fill_due_ms=None, move_due_ms=None)
     )
     connection.execute(
         sa.update(replica_copy).where(_copy.object_id.in_(ids)).values(state=CopyState.OBSOLETE)
@@ -167,6 +171,8 @@ def _insert_or_nothing(connection: sa.Connection, new: NewObject, token: str, no
             layout=dict(new.layout) if new.layout is not None else None,
             intent=token,
             intended_ms=now_ms,
+            facility=new.labels.facility,
+            modality=new.labels.modality,
         )
         .on_conflict_do_nothing(index_elements=["name"])
     )

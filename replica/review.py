@@ -1,13 +1,18 @@
-"""The review worker: finds objects that have fewer good copies than their rule asks for."""
+"""The review worker: finds objects that miss copies, and those whose copies lie where they do not belong."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from replica.belonging import is_misplaced
 from replica.context import Replicas
+from replica.rows import Entry
+from replica.rules import Labels
 from replica.tables import replica_copy, replica_object
 from replica.values import CopyState
 from storage_nodes.addresses import Kind
+from storage_nodes.names import ObjectName
 
 _object = replica_object.c
 _copy = replica_copy.c
@@ -19,52 +24,70 @@ class Reviewed:
 
     Attributes:
         objects: how many.
-        made_due: of these, how many the fill worker was told of.
+        made_due: of these, how many the fill worker was told of: they miss copies.
+        misplaced: of these, how many the move worker was told of.
         next_id: where the next run goes on; 0: the end was reached, begin anew.
     """
 
     objects: int
     made_due: int
+    misplaced: int
     next_id: int
 
 
 def run_once(replicas: Replicas, after_id: int = 0, limit: int = 1000) -> Reviewed:
-    """Look at the next `limit` live objects, and make those due that miss copies.
+    """Look at the next `limit` live objects, and make those due that miss copies or have them elsewhere.
 
-    Needed where nothing happened to the objects themselves: the rule was changed, a node was taken out of the
-    configuration, or does not answer for longer than the fleet's patience.
+    Needed where nothing happened to the objects themselves: a rule was changed, a node was added, is drained
+    or was taken out of the configuration, or does not answer for longer than the fleet's patience.
     """
+    with replicas.engine.connect() as connection:
+        replicas.look_at_nodes(connection)
+        entries = list(_read(connection, after_id, limit))
+    if not entries:
+        return Reviewed(0, 0, 0, 0)
+    short = [entry.object_id for entry in entries if _misses(replicas, entry)]
+    misplaced = [
+        entry.object_id
+        for entry in entries
+        if is_misplaced(replicas, entry, entry.nodes(CopyState.AVAILABLE)) and entry.object_id not in short
+    ]
     with replicas.engine.begin() as connection:
-        rows = connection.execute(_next(after_id, limit)).all()
-        if not rows:
-            return Reviewed(0, 0, 0)
-        copies = connection.execute(
-            sa.select(_copy.object_id, _copy.node).where(
-                _copy.object_id.in_([row.id for row in rows]), _copy.state == CopyState.AVAILABLE
+        for due, which in ((_object.fill_due_ms, short), (_object.move_due_ms, misplaced)):
+            connection.execute(
+                sa.update(replica_object)
+                .where(_object.id.in_(which), due.is_(None), _object.superseded_ms.is_(None))
+                .values({due: replicas.clock_ms()})
             )
-        )
-        held: dict[int, list[str]] = {}
-        for object_id, node in copies:
-            held.setdefault(object_id, []).append(node)
-        short = [row.id for row in rows if _misses(replicas, Kind(row.kind), held.get(row.id, []))]
-        connection.execute(
-            sa.update(replica_object)
-            .where(_object.id.in_(short), _object.fill_due_ms.is_(None))
-            .values(fill_due_ms=replicas.clock_ms())
-        )
-    return Reviewed(len(rows), len(short), rows[-1].id if len(rows) == limit else 0)
+    next_id = entries[-1].object_id if len(entries) == limit else 0
+    return Reviewed(len(entries), len(short), len(misplaced), next_id)
 
 
-def _next(after_id: int, limit: int) -> sa.Select[int, str]:
-    return (
-        sa.select(_object.id, _object.kind)
+def _read(connection: sa.Connection, after_id: int, limit: int) -> Iterator[Entry]:
+    query = (
+        sa.select(_object.id, _object.name, _object.kind, _object.facility, _object.modality)
         .where(_object.id > after_id, _object.committed_ms.is_not(None), _object.superseded_ms.is_(None))
         .order_by(_object.id)
         .limit(limit)
     )
+    rows = connection.execute(query).all()
+    copies: dict[int, dict[str, CopyState]] = {row.id: {} for row in rows}
+    held = sa.select(_copy.object_id, _copy.node, _copy.state).where(_copy.object_id.in_(list(copies)))
+    for object_id, node, state in connection.execute(held):
+        copies[object_id][node] = CopyState(state)
+    for row in rows:
+        labels = Labels(row.facility or "", row.modality or "")
+        kind = Kind(row.kind)
+        yield Entry(row.id, ObjectName(row.name), kind, 0, b"", True, 0, copies[row.id], labels)
 
 
-def _misses(replicas: Replicas, kind: Kind, nodes: list[str]) -> int:
-    counted = replicas.fleet.counted(kind)
-    sites = (replicas.fleet.site_of(kind, node) for node in nodes if node in counted)
-    return replicas.rules[kind].missing([site for site in sites if site is not None])
+def _misses(replicas: Replicas, entry: Entry) -> int:
+    """Return how many copies are missing; those on nodes being drained are good for now, and are moved."""
+    fleet, rule = replicas.fleet, replicas.rules.of(entry.kind, entry.labels)
+    counted = fleet.counted(entry.kind)
+    good = [
+        node
+        for node in entry.nodes(CopyState.AVAILABLE)
+        if node in counted or fleet.is_draining(entry.kind, node)
+    ]
+    return rule.missing(fleet.places(entry.kind, good))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from replica.rules import NO_LABELS, Labels
 from replica.tables import replica_copy, replica_object
 from replica.values import CopyState
 from storage_nodes.addresses import Kind
@@ -21,7 +22,8 @@ class Entry:
     Attributes:
         live: committed, not superseded, not being removed.
         copies: node -> state.
-        attempts: at filling it, since it last went well.
+        attempts: at filling or moving it, since it last went well.
+        labels: what decides under which rule it falls.
     """
 
     object_id: int
@@ -32,6 +34,7 @@ class Entry:
     live: bool
     attempts: int
     copies: Mapping[str, CopyState]
+    labels: Labels = NO_LABELS
 
     def nodes(self, *states: CopyState) -> tuple[str, ...]:
         """Return the nodes whose copies are in one of these states."""
@@ -55,6 +58,7 @@ def read_entry(connection: sa.Connection, object_id: int) -> Entry | None:
         live=row.committed_ms is not None and row.superseded_ms is None and row.removing_ms is None,
         attempts=row.attempts,
         copies={node: CopyState(state) for node, state in copies},
+        labels=Labels(row.facility or "", row.modality or ""),
     )
 
 

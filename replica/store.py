@@ -8,6 +8,7 @@ import structlog
 
 from replica.context import Replicas
 from replica.intent import Intent, add_copies, intend
+from replica.placement import Rule
 from replica.racing import Race
 from replica.tables import replica_copy
 from replica.values import NewObject, NotStored, Stored
@@ -49,12 +50,13 @@ def put_with_quorum(
     Raises:
         sqlalchemy.exc.DBAPIError: the database fails; nothing is published.
     """
-    rule = replicas.rules[new.kind]
-    targets = replicas.fleet.targets(new.kind, new.name)
-    if len(targets) < rule.write_quorum:
-        return NotStored(f"{len(targets)} nodes are configured, {rule.write_quorum} copies are needed")
-    first, spare = targets[: rule.copies], targets[rule.copies :]
+    rule = replicas.rules.of(new.kind, new.labels)
     with replicas.engine.begin() as connection:
+        replicas.look_at_nodes(connection)
+        targets = replicas.fleet.targets(new.kind, new.name, rule)
+        if len(targets) < rule.write_quorum:
+            return NotStored(f"{len(targets)} nodes take objects, {rule.write_quorum} copies are needed")
+        first = targets[: rule.copies]
         intent = intend(connection, new, [node.name for node in first], replicas.clock_ms())
     if intent is None:
         return NotStored("an earlier object of this name is being removed; it can be put again after that")
@@ -62,8 +64,8 @@ def put_with_quorum(
         return Stored(intent.object_id, new.name, intent.token, intent.held, complete=True)
     if patience_seconds is None:
         patience_seconds = _LEAST_SECONDS + new.size_bytes / _LEAST_BYTES_PER_SECOND
-    attempt = _Attempt(replicas, new, body, intent)
-    return attempt.run(first, spare, settle_seconds, patience_seconds)
+    attempt = _Attempt(replicas, new, body, intent, rule)
+    return attempt.run(first, settle_seconds, patience_seconds)
 
 
 def put_over(node: Node, new: NewObject, body: Body) -> None:
@@ -83,21 +85,21 @@ def put_over(node: Node, new: NewObject, body: Body) -> None:
 class _Attempt:
     """One race of puts, and what came of it."""
 
-    def __init__(self, replicas: Replicas, new: NewObject, body: Body, intent: Intent) -> None:
+    def __init__(self, replicas: Replicas, new: NewObject, body: Body, intent: Intent, rule: Rule) -> None:
         self._engine = replicas.engine
         self._fleet = replicas.fleet
-        self._rule = replicas.rules[new.kind]
+        self._rule = rule
         self._new = new
         self._body = body
         self._intent = intent
-        self._race: Race[None] = Race()
+        self._race: Race[None] = replicas.race()
+        self._asked: list[str] = []
         self._held: list[str] = []
         self._failures: dict[str, str] = {}
 
     def run(
-        self, first: Sequence[Node], spare: Sequence[Node], settle_seconds: float, patience_seconds: float
+        self, first: Sequence[Node], settle_seconds: float, patience_seconds: float
     ) -> Stored | NotStored:
-        waiting = list(spare)
         self._start(first)
         settle_until: float | None = None
         while self._race.running:
@@ -108,15 +110,23 @@ class _Attempt:
             if ended is None and settle_until is not None:
                 break
             replacements = self._note(ended, patience_seconds)
-            if ended is None and not waiting:
+            spare = self._spare() if replacements else ()
+            if ended is None and not spare:
                 break
-            self._start(waiting[:replacements])
-            del waiting[:replacements]
+            self._start(spare[:replacements])
         return self._outcome()
+
+    def _spare(self) -> tuple[Node, ...]:
+        """Return nodes that were not asked yet, those first that give what the rule still wants."""
+        still = [node for node in self._asked if node not in self._failures]
+        return self._fleet.targets(
+            self._new.kind, self._new.name, self._rule, without=self._asked, held=still
+        )
 
     def _start(self, nodes: Sequence[Node]) -> None:
         if not nodes:
             return
+        self._asked += [node.name for node in nodes]
         with self._engine.begin() as connection:  # the row before the first byte, for these as well
             add_copies(connection, self._intent.object_id, [node.name for node in nodes])
         self._race.start_all({node.name: partial(self._put, node) for node in nodes})
@@ -155,8 +165,7 @@ class _Attempt:
         if len(held) < self._rule.write_quorum:
             reason = f"{len(held)} of {self._rule.write_quorum} copies needed could be put"
             return NotStored(reason, held, failures)
-        sites = [site for node in held if (site := self._fleet.site_of(self._new.kind, node)) is not None]
-        complete = not failures and not self._rule.missing(sites)
+        complete = not failures and not self._rule.missing(self._fleet.places(self._new.kind, held))
         return Stored(self._intent.object_id, self._new.name, self._intent.token, held, complete, failures)
 
     def _write_down(self, failures: dict[str, str]) -> None:

@@ -32,6 +32,9 @@ replica_object = sa.Table(
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sa.Column("sha256", sa.LargeBinary(32), nullable=False),
     sa.Column("layout", sa.JSON(none_as_null=True)),  # how a reader opens it with one read; opaque here
+    # What rules look at (replica.rules.Labels); none: not known, as in rows of an older gateway.
+    sa.Column("facility", sa.Text),
+    sa.Column("modality", sa.Text),
     # The life of an object: intended -> committed -> superseded -> removing -> gone. See replica/intent.py.
     sa.Column(
         "intent", sa.Text, nullable=False
@@ -44,6 +47,7 @@ replica_object = sa.Table(
     ),  # set before the first copy is deleted; from then on nobody commits
     # Work on the object, by one worker at a time.
     sa.Column("fill_due_ms", sa.BigInteger),  # none: it has its copies
+    sa.Column("move_due_ms", sa.BigInteger),  # none: they lie where they belong
     sa.Column("attempts", sa.Integer, nullable=False, default=0, server_default="0"),
     sa.Column("lease_owner", sa.Text),
     sa.Column("lease_until_ms", sa.BigInteger, nullable=False, default=0, server_default="0"),
@@ -63,6 +67,8 @@ _is_live = _object.committed_ms.is_not(None) & _object.superseded_ms.is_(None)
 # One live object a key and kind: two publishers of one part cannot both commit, the database decides.
 _partial("uq_replica_object_live", _is_live, _object.record_key, _object.kind, unique=True)
 _partial("ix_replica_object_fill_due", _object.fill_due_ms.is_not(None), _object.fill_due_ms)
+_partial("ix_replica_object_move_due", _object.move_due_ms.is_not(None), _object.move_due_ms)
+_partial("ix_replica_object_unlabelled", _object.facility.is_(None), _object.id)
 _partial("ix_replica_object_intended", _object.committed_ms.is_(None), _object.intended_ms)
 _partial("ix_replica_object_superseded", _object.superseded_ms.is_not(None), _object.superseded_ms)
 _partial("ix_replica_object_removing", _object.removing_ms.is_not(None), _object.removing_ms)
@@ -87,6 +93,29 @@ _AVAILABLE = sa.literal_column(f"'{CopyState.AVAILABLE.value}'", sa.Text)
 sa.Index("ix_replica_copy_node_state", _copy.node, _copy.state)
 _partial("ix_replica_copy_unsettled", _copy.state != _AVAILABLE, _copy.state, _copy.due_ms)
 _partial("ix_replica_copy_verified", _copy.state == _AVAILABLE, _copy.verified_ms)
+
+# Nodes of which something is to be remembered; one that is configured and has no row is new.
+replica_node = sa.Table(
+    "replica_node",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),  # replica.values.NodeState
+    sa.Column("since_ms", sa.BigInteger, nullable=False),
+    sa.Column("used_bytes", sa.BigInteger, nullable=False, default=0, server_default="0"),  # by the index
+    sa.Column("survey_slice", sa.Integer, nullable=False, default=0, server_default="0"),  # to look at next
+    sa.Column("surveyed_ms", sa.BigInteger),  # when a survey last came to its end
+)
+
+# Objects that lie on a node without a row of replica_copy ("dark", as Rucio says), in quarantine.
+replica_dark = sa.Table(
+    "replica_dark",
+    metadata,
+    sa.Column("node", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("since_ms", sa.BigInteger, nullable=False),
+)
+sa.Index("ix_replica_dark_since_ms", replica_dark.c.since_ms)
 
 
 def in_state(state: CopyState) -> sa.ColumnElement[bool]:

@@ -3,6 +3,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from replica.rules import NO_LABELS, Labels
 from storage_nodes.addresses import Address, Kind
 from storage_nodes.names import ObjectName, RecordKey
 
@@ -25,12 +26,29 @@ class CopyState(StrEnum):
     OBSOLETE = "obsolete"
 
 
+class NodeState(StrEnum):
+    """What an operator decided about a node.
+
+    NEW: configured, and nobody added it yet; it is not given objects.
+    ACTIVE: takes objects, its copies count. READ_ONLY: takes none, its copies count.
+    DRAINING: takes none, its copies do not count, but they are read, and copied from.
+    REMOVED: as if it were not configured.
+    """
+
+    NEW = "new"
+    ACTIVE = "active"
+    READ_ONLY = "read-only"
+    DRAINING = "draining"
+    REMOVED = "removed"
+
+
 @dataclass(frozen=True, slots=True)
 class NewObject:
     """An object that is to be put on nodes.
 
     Attributes:
         layout: what a reader wants to know before its first read, as JSON; opaque here.
+        labels: what decides under which rule it falls.
     """
 
     record_key: RecordKey
@@ -38,6 +56,7 @@ class NewObject:
     size_bytes: int
     sha256: bytes
     layout: Mapping[str, Any] | None = None
+    labels: Labels = NO_LABELS
 
     @property
     def name(self) -> ObjectName:

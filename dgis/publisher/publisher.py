@@ -35,6 +35,7 @@ from dgis.keyholder.client import NotRestored
 from dgis.keyholder.protocol import RestoreRequest
 from dgis.keyholder.server import Restore
 from dgis.publisher import planning, queue
+from dgis.publisher.labelling import code_of
 from dgis.publisher.pack import PackedPart, Packer, PackError, Sealing, Source, pack
 from dgis.publisher.rows import sealed_rows
 from dgis.publisher.values import Failure, Job, Original, Owner, Part, Result, Sealed, Step
@@ -42,6 +43,7 @@ from dgis.review.carrying import note_outcomes
 from dgis.spooled import spooled
 from replica.context import Replicas
 from replica.intent import IntentLost, commit_copies
+from replica.rules import Labels
 from replica.store import put_with_quorum
 from replica.values import NewObject, NotStored, Stored
 from storage_nodes.addresses import Kind
@@ -65,7 +67,12 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What publishing works with; `scratch` is where large restored originals wait in nameless files."""
+    """What publishing works with.
+
+    Attributes:
+        scratch: where large restored originals wait in nameless files.
+        facility: whose images these are; rules of placement look at it.
+    """
 
     engine: sa.Engine
     cache: CacheIndex
@@ -75,14 +82,16 @@ class Means:
     clock_ms: Callable[[], int]
     restore: Restore
     scratch: Path | None = None
+    facility: str = ""
 
 
 class _Key(NamedTuple):
-    """Under which key a part is sealed: whose, its name, and the key of the study it is of."""
+    """Under which key a part is sealed: whose, its name, the key of the study it is of, and its modality."""
 
     patient: str
     name: str
     study: str
+    modality: str
 
 
 class Publisher:
@@ -97,6 +106,7 @@ class Publisher:
         self._clock_ms = means.clock_ms
         self._restore = means.restore
         self._scratch = means.scratch
+        self._facility = means.facility
         self._owner = owner
         self._pace = pace
 
@@ -134,7 +144,7 @@ class Publisher:
             key, packed = self._pack(part, stack)
             failpoints.hit("publish.packed")
             # Where a decision publishes nothing, what was sealed whole lies in its companion already.
-            stored = self._put(part, packed) if packed.published or not part.decided else []
+            stored = self._put(part, packed, key.modality) if packed.published or not part.decided else []
         failpoints.hit("publish.placed")
         self._commit(part, packed, stored, key)
         _log.info(
@@ -148,16 +158,16 @@ class Publisher:
     def _pack(self, part: Part, stack: ExitStack) -> tuple[_Key, PackedPart]:
         with reading(self._engine) as connection:
             series = PHI.series.c
-            keys = sa.select(series.patient_key, series.study_key).where(series.id == part.phi_series_id)
-            patient_key, study_key = connection.execute(keys).one()
+            of_series = sa.select(series.patient_key, series.study_key, series.modality)
+            row = connection.execute(of_series.where(series.id == part.phi_series_id)).one()
             rows = sealed_rows(
                 connection, part.phi_series_id, [each.phi_instance_id for each in part.originals]
             )
-        key = current_key(self._keys, patient_key)
+        key = current_key(self._keys, row.patient_key)
         failpoints.hit("publish.keyed")
         sources = [self._open(original, stack) for original in part.originals]
         packed = pack(part.record_key, sources, self._packer, Sealing(self._keys.site, key, rows))
-        return _Key(patient_key, key.name, study_key), packed
+        return _Key(row.patient_key, key.name, row.study_key, code_of(row.modality)), packed
 
     def _open(self, original: Original, stack: ExitStack) -> Source:
         location = original.location
@@ -187,13 +197,16 @@ class Publisher:
             return b"".join(answer.chunks)
         return spooled(answer.chunks, self._scratch)
 
-    def _put(self, part: Part, packed: PackedPart) -> list[Stored]:
+    def _put(self, part: Part, packed: PackedPart, modality: str) -> list[Stored]:
         self._step(part, Step.PLACING)
-        objects = [(_sealed_object(part, packed), [memoryview(piece) for piece in packed.companion.body])]
+        labels = Labels(self._facility, modality)
+        objects = [
+            (_sealed_object(part, packed, labels), [memoryview(piece) for piece in packed.companion.body])
+        ]
         if packed.record is not None:
             record = packed.record
             layout = layouts.to_json(record.layout)
-            new = NewObject(part.record_key, Kind.RECORD, record.size, record.sha256, layout)
+            new = NewObject(part.record_key, Kind.RECORD, record.size, record.sha256, layout, labels)
             objects.append((new, [memoryview(piece) for piece in record.body]))
         stored = []
         for new, body in objects:
@@ -267,9 +280,9 @@ class Publisher:
             _log.warning("part_not_given_back", part=part.id, error=type(error).__name__)
 
 
-def _sealed_object(part: Part, packed: PackedPart) -> NewObject:
+def _sealed_object(part: Part, packed: PackedPart, labels: Labels) -> NewObject:
     companion = packed.companion
-    return NewObject(part.record_key, Kind.SEALED, companion.size, companion.sha256)
+    return NewObject(part.record_key, Kind.SEALED, companion.size, companion.sha256, None, labels)
 
 
 def _published(part: Part, packed: PackedPart, key: _Key) -> Happening:

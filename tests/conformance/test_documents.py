@@ -26,6 +26,7 @@ SECTIONS = {
     '[[nodes]], kind = "folder"': configuration.FolderNode,
     '[[nodes]], kind = "s3"': configuration.S3Node,
     "[[grants]]": configuration.GrantEntry,
+    "[[placement.rules]]": configuration.PlacementRule,
     **{
         f"[{name}]": field.annotation
         for name, field in Configuration.model_fields.items()

@@ -116,6 +116,7 @@ class Site:
             self.grid.replicas,
             self.clock,
             self.restorer,
+            facility=FACILITY,
         )
         return Publisher(means, Owner(self.name, name), Pace(part_bytes, lease_ms))
 

@@ -55,7 +55,10 @@ def test_a_list_in_the_environment_is_json(monkeypatch):
         ('[[nodes]]\nkind = "folder"\nname = "a"\npath = "p"\nsit = "x"\n', "did you mean site?"),
         ('[dicom]\nae_title = "SEVENTEEN_LETTERS"\n', "1 to 16 printable"),
         ("[placement]\ncopies = 1\nwrite_quorum = 2\n", "write_quorum cannot exceed copies"),
-        ('[[nodes]]\nkind = "folder"\nname = "a"\npath = "p"\n', "only 1 nodes are configured"),
+        (
+            '[[nodes]]\nkind = "folder"\nname = "a"\npath = "p"\n',
+            "placement: copies is 3 but there are 1 nodes",
+        ),
         (
             '[[dicom.peers]]\nae_title = "A"\naddresses = ["10.0.0.0/8"]\nmay = ["phi"]\n',
             "allow_phi_by_address = true",

@@ -5,9 +5,10 @@ import hashlib
 import sqlalchemy as sa
 
 from replica.context import Replicas
-from replica.fleet import Fleet
+from replica.fleet import Fleet, Share
 from replica.intent import commit_copies
 from replica.placement import Rule
+from replica.rules import Rules
 from replica.store import put_with_quorum
 from replica.tables import replica_copy, replica_object
 from replica.values import NewObject, Stored
@@ -32,7 +33,7 @@ class Clock:
 class Grid:
     """Nodes a, b in the east and c in the west (more by `sites`); rule: 3 copies, quorum 2."""
 
-    def __init__(self, engine, sites=None, rule=Rule(copies=3, write_quorum=2), clock=None):  # noqa: B008 (frozen)
+    def __init__(self, engine, sites=None, rule=Rule(3, 2), clock=None, capacity=None):  # noqa: B008 (frozen)
         self.engine = engine
         self.clock = clock or Clock()
         self.memory = {
@@ -41,12 +42,17 @@ class Grid:
         }
         self.flaky = {name: FlakyNode(node) for name, node in self.memory.items()}
         nodes = {Kind.RECORD: self.flaky.values(), Kind.SEALED: self.flaky.values()}
-        self.fleet = Fleet(nodes, site="east", clock_ms=self.clock, proof=Proof.READ_BACK)
+        shares = {name: Share(capacity_bytes=most) for name, most in (capacity or {}).items()}
+        self.fleet = Fleet(nodes, "east", self.clock, proof=Proof.READ_BACK, shares=shares)
         self.replicas = self.worker(rule)
 
     def worker(self, rule=None):
-        rules = dict.fromkeys(Kind, rule or self.replicas.rules[Kind.RECORD])
+        rules = Rules(rule) if isinstance(rule, Rule) else rule or self.replicas.rules
         return Replicas(self.engine, self.fleet, rules, clock_ms=self.clock)
+
+    def targets(self, new):
+        rule = self.replicas.rules.of(new.kind, new.labels)
+        return self.fleet.targets(new.kind, new.name, rule)
 
     def release(self):
         for node in self.flaky.values():

@@ -141,8 +141,8 @@ def test_failures_are_tried_again_ever_later(grid):
 def test_another_node_gets_the_copy_when_the_first_choice_is_full(engine):
     grid = Grid(engine, {"a": "x", "b": "y", "c": "z", "d": "z"}, Rule(copies=3, write_quorum=2))
     new = an_object()
-    third = grid.fleet.targets("record", new.name)[2].name
-    other = ({"a", "b", "c", "d"} - {node.name for node in grid.fleet.targets("record", new.name)[:3]}).pop()
+    third = grid.targets(new)[2].name
+    other = ({"a", "b", "c", "d"} - {node.name for node in grid.targets(new)[:3]}).pop()
     grid.flaky[third].script("put=full")
     grid.flaky[other].script("put=full")
     grid.publish()

@@ -6,7 +6,7 @@ from tests.unit.replica.grid import Grid, an_object
 
 def test_objects_with_all_their_copies_are_left_alone(grid):
     new = grid.publish()
-    assert review.run_once(grid.replicas) == Reviewed(objects=1, made_due=0, next_id=0)
+    assert review.run_once(grid.replicas) == Reviewed(objects=1, made_due=0, misplaced=0, next_id=0)
     assert grid.row(new).fill_due_ms is None
 
 

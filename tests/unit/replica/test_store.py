@@ -5,7 +5,6 @@ from replica.intent import IntentLost, commit_copies, supersede
 from replica.placement import Rule
 from replica.tables import replica_object
 from replica.values import NotStored, Stored
-from storage_nodes.addresses import Kind
 from storage_nodes.names import RecordKey
 from tests.unit.replica.grid import Grid, an_object
 
@@ -57,7 +56,7 @@ def test_one_node_that_goes_wrong_leaves_the_quorum(grid, fault):
 def test_another_node_takes_the_place_of_one_that_fails(engine):
     grid = Grid(engine, {"a": "x", "b": "x", "c": "y", "d": "y", "e": "z"})
     new = an_object()
-    wanted = [node.name for node in grid.fleet.targets(Kind.RECORD, new.name)]
+    wanted = [node.name for node in grid.targets(new)]
     grid.flaky[wanted[0]].script("put=full")
     stored = grid.put(new, BODY)
     assert set(stored.held) == set(wanted[1:4])
@@ -120,7 +119,7 @@ def test_hanging_nodes_are_given_up_after_the_patience(grid):
 def test_another_node_takes_the_place_of_one_that_hangs(engine):
     grid = Grid(engine, {"a": "x", "b": "x", "c": "x", "d": "x"}, Rule(copies=2, write_quorum=2))
     new = an_object()
-    wanted = [node.name for node in grid.fleet.targets(Kind.RECORD, new.name)]
+    wanted = [node.name for node in grid.targets(new)]
     grid.flaky[wanted[0]].script("put=hang")
     stored = grid.put(new, BODY, patience_seconds=0.05, settle_seconds=0)
     assert set(stored.held) == {wanted[1], wanted[2]}

@@ -1,0 +1,70 @@
+"""What the worker does for the nodes and the copies on them, now and then."""
+
+from collections.abc import Callable
+
+from dgis.configuration import Configuration
+from dgis.publisher.labelling import label
+from dgis.worker import Chore
+from replica import check, clean, fill, move, review
+from replica.allowance import Allowance
+from replica.context import Replicas
+from replica.weighing import weigh
+
+_PROBE_SECONDS = 10.0
+_FILL_SECONDS = 2.0
+_CHECK_SECONDS = 5.0
+_MOVE_SECONDS = 1.0
+_CLEAN_SECONDS = 60.0
+_REVIEW_SECONDS = 300.0
+_LEFTOVERS_SECONDS = 3600.0
+
+
+def caring(configuration: Configuration, replicas: Replicas) -> list[Chore]:
+    """Return the chores that bring every copy to where it belongs and keep it good."""
+    gateway = configuration.gateway
+    return [
+        Chore("probe", _PROBE_SECONDS, _once(replicas.fleet.probe)),
+        Chore("fill", _FILL_SECONDS, lambda: fill.run_once(replicas) != fill.Filled()),
+        Chore("check", _CHECK_SECONDS, lambda: check.run_once(replicas) != check.Checked()),
+        Chore("move", _MOVE_SECONDS, _moving(configuration, replicas)),
+        Chore("clean", _CLEAN_SECONDS, lambda: clean.run_once(replicas).copies > 0),
+        Chore("leftovers", _LEFTOVERS_SECONDS, _once(lambda: clean.clean_leftovers(replicas.fleet))),
+        Chore("review", _REVIEW_SECONDS, _reviewing(replicas)),
+        Chore("weigh", _REVIEW_SECONDS, _once(lambda: weigh(replicas.engine))),
+        Chore("label", _REVIEW_SECONDS, lambda: label(replicas.engine, gateway.name, gateway.facility) > 0),
+    ]
+
+
+def _moving(configuration: Configuration, replicas: Replicas) -> Callable[[], bool]:
+    allowance = Allowance(configuration.care.move_bytes_per_second, replicas.clock_ms)
+
+    def run_once() -> bool:
+        if not allowance.ready():
+            return False
+        moved = move.run_once(replicas, limit=1)
+        allowance.spend(moved.copied_bytes)
+        return moved != move.Moved()
+
+    return run_once
+
+
+def _reviewing(replicas: Replicas) -> Callable[[], bool]:
+    """Go through the whole index in steps, and begin anew at the end."""
+    next_id = 0
+
+    def run_once() -> bool:
+        nonlocal next_id
+        next_id = review.run_once(replicas, next_id).next_id
+        return next_id > 0
+
+    return run_once
+
+
+def _once(step: Callable[[], object]) -> Callable[[], bool]:
+    """A step that has nothing more to do until its next turn."""
+
+    def run_once() -> bool:
+        step()
+        return False
+
+    return run_once
