@@ -55,6 +55,7 @@ from dgis.transcode.transcoder import GatewayTranscoder
 from dgis.worker import Worker
 from replica.context import Replicas
 from replica.source import Reporter
+from replica.standing import admit_first
 
 _log = structlog.get_logger(__name__)
 
@@ -128,6 +129,8 @@ def run_worker(configuration: Configuration, ready: int | None) -> None:
     registry = Registry(Counter(verifier, authority, engine, writer, now_ms))
     fleet.prepare_new_nodes(configuration)
     own_fleet = fleet.open_fleet(configuration)
+    with engine.begin() as connection:
+        admit_first(connection, fleet.served_until_now(configuration), now_ms())
     replicas = Replicas(engine, own_fleet, fleet.rules(configuration))
     reading = engine.execution_options(read_only=True)
     shelf = Shelf(reading, own_fleet, Reporter(engine, now_ms))

@@ -252,7 +252,10 @@ EMBEDDED_NODES = (("node-a", "east"), ("node-b", "east"), ("node-c", "west"))
 
 
 class Care(Section):
+    scrub_days: PositiveInt = 30  # within so many days every copy is read again and hashed
+    scrub_bytes_per_second: PositiveInt = 32 << 20
     move_bytes_per_second: PositiveInt = 64 << 20  # of copies on their way to where they belong
+    dark_grace_days: PositiveInt = 14  # so long an object stays on a node that the index does not know
 
 
 class Cache(Section):

@@ -1,7 +1,7 @@
 """From the configured nodes to the fleet that the replica index works with; folders are made once."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -48,6 +48,16 @@ def prepared(configuration: Configuration) -> set[str]:
     return set(json.loads(known.read_text())) if known.exists() else set()
 
 
+def served_until_now(configuration: Configuration) -> list[str]:
+    """Return the nodes that were in use before anything was decided about any."""
+    known = prepared(configuration)
+    return [
+        entry.name
+        for entry in configuration.nodes
+        if entry.name in known or not isinstance(entry, FolderNode)
+    ]
+
+
 def prepare_new_nodes(configuration: Configuration) -> None:
     """Make the folders of nodes that are configured for the first time.
 
@@ -55,13 +65,19 @@ def prepare_new_nodes(configuration: Configuration) -> None:
     never made anew by itself, or objects would go to the disk underneath a mount point.
     """
     known = prepared(configuration)
+    prepare(configuration, {entry.name for entry in configuration.nodes} - known)
+
+
+def prepare(configuration: Configuration, names: Collection[str]) -> None:
+    """Make the folders of these nodes; buckets are made by whoever runs the server."""
     folders = [entry for entry in configuration.nodes if isinstance(entry, FolderNode)]
-    new = [entry for entry in folders if entry.name not in known]
-    for entry in new:
+    wanted = [entry for entry in folders if entry.name in names]
+    for entry in wanted:
         for node in _folder_pair(entry):
             node.prepare()
-    if new:
-        _write(configuration.gateway.home / _PREPARED, sorted(known | {entry.name for entry in new}))
+    if wanted:
+        known = prepared(configuration) | {entry.name for entry in wanted}
+        _write(configuration.gateway.home / _PREPARED, sorted(known))
 
 
 def _folder_pair(entry: FolderNode) -> tuple[folder.FolderNode, folder.FolderNode]:

@@ -1,7 +1,7 @@
 """The check worker: reads copies again and hashes them, suspicious ones at once, good ones now and then."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 import structlog
@@ -20,12 +20,13 @@ _copy = replica_copy.c
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """How many copies a run found to be what, and how many it could not read just now."""
+    """How many copies a run found to be what, how many it could not read just now, and what it read."""
 
     good: int = 0
     bad: int = 0
     lost: int = 0
     unreachable: int = 0
+    read_bytes: int = field(default=0, compare=False)
 
 
 def run_once(replicas: Replicas, limit: int = 10, verified_before_ms: int | None = None) -> Checked:
@@ -41,12 +42,16 @@ def run_once(replicas: Replicas, limit: int = 10, verified_before_ms: int | None
             first (the scrub); None: suspicious ones only.
     """
     found: Counter[CopyState | None] = Counter()
+    read_bytes = 0
     for _ in range(limit):
         object_id = _claim_next(replicas, verified_before_ms)
         if object_id is None:
             break
-        found += _check_object(replicas, object_id, verified_before_ms)
+        more, size_bytes = _check_object(replicas, object_id, verified_before_ms)
+        found += more
+        read_bytes += size_bytes
     return Checked(
+        read_bytes=read_bytes,
         good=found[CopyState.AVAILABLE],
         bad=found[CopyState.BAD],
         lost=found[CopyState.LOST],
@@ -80,21 +85,21 @@ def _claim_next(replicas: Replicas, verified_before_ms: int | None) -> int | Non
 
 def _check_object(
     replicas: Replicas, object_id: int, verified_before_ms: int | None
-) -> Counter[CopyState | None]:
+) -> tuple[Counter[CopyState | None], int]:
     due = sa.or_(*_is_due(replicas.clock_ms(), verified_before_ms))
     with replicas.engine.begin() as connection:
         entry = read_entry(connection, object_id)
         nodes = connection.scalars(sa.select(_copy.node).where(_copy.object_id == object_id, due)).all()
     found: Counter[CopyState | None] = Counter()
     if entry is None:
-        return found
+        return found, 0
     for node in nodes:
         finding = examine(replicas.fleet, entry, node)
         _write_down(replicas, entry, node, finding)
         found[finding.state] += 1
     with replicas.engine.begin() as connection:
         release(connection, replicas, object_id)
-    return found
+    return found, entry.size_bytes * (found.total() - found[None] - found[CopyState.LOST])
 
 
 def _write_down(replicas: Replicas, entry: Entry, node: str, finding: Finding) -> None:

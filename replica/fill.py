@@ -8,7 +8,7 @@ from typing import Final
 import sqlalchemy as sa
 import structlog
 
-from replica.belonging import is_misplaced
+from replica.belonging import belongs_on, surplus
 from replica.context import Replicas
 from replica.copying import CopyJob
 from replica.leases import claim, pause_ms, release
@@ -154,16 +154,18 @@ def _try_again_later(replicas: Replicas, entry: Entry) -> None:
 
 
 def _tidy(replicas: Replicas, entry: Entry, good: list[str]) -> None:
-    """Write that the object is complete; what lies elsewhere and is no good copy is not wanted any more."""
+    """Write that the object is complete; what lies where it does not belong and is no good copy may go."""
+    belongs = belongs_on(replicas, entry, good)
+    keep = {*good, *belongs}
+    due: dict[str, object] = {"fill_due_ms": None, "attempts": 0}
+    if set(belongs) - set(good) or surplus(replicas, entry, good, belongs):
+        due["move_due_ms"] = replicas.clock_ms()
     with replicas.engine.begin() as connection:
-        due: dict[str, object] = {"fill_due_ms": None, "attempts": 0}
-        if is_misplaced(replicas, entry, good):
-            due["move_due_ms"] = replicas.clock_ms()
         if not release(connection, replicas, entry.object_id, **due):
             return
         for node in entry.nodes(CopyState.COPYING, CopyState.BAD):
-            if node not in good:
+            if node not in keep:
                 set_state(connection, entry.object_id, node, CopyState.OBSOLETE, due_ms=0)
         for node in entry.nodes(CopyState.LOST):
-            if node not in good:
+            if node not in keep:
                 drop_copy(connection, entry.object_id, node)

@@ -37,19 +37,27 @@ def read_standing(connection: sa.Connection) -> Standing:
     )
 
 
-def admit_first(connection: sa.Connection, configured: Collection[str], now_ms: int) -> None:
-    """Take in all configured nodes, if none ever was: those of the first start need no command."""
+def admit_first(connection: sa.Connection, serving: Collection[str], now_ms: int) -> None:
+    """Take in the nodes that are in use, if none ever was: those of the first start need no command."""
     if connection.scalar(sa.select(sa.func.count()).select_from(replica_node)):
         return
-    for name in sorted(configured):
+    for name in sorted(serving):
         _write(connection, name, NodeState.ACTIVE, now_ms)
 
 
 def decide(
-    connection: sa.Connection, configured: Collection[str], node: str, state: NodeState, now_ms: int
+    connection: sa.Connection, serving: Collection[str], node: str, state: NodeState, now_ms: int
 ) -> None:
-    """Write down what is decided about a node: the commit point is that of the caller's transaction."""
-    admit_first(connection, [name for name in configured if name != node], now_ms)
+    """Write down what is decided about a node: the commit point is that of the caller's transaction.
+
+    Args:
+        connection: in the caller's transaction.
+        serving: the nodes that are in use, should this be the first decision ever.
+        node: which.
+        state: what.
+        now_ms: epoch milliseconds.
+    """
+    admit_first(connection, [name for name in serving if name != node], now_ms)
     _write(connection, node, state, now_ms)
 
 

@@ -1,10 +1,12 @@
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
+from replica.dark import count_dark, too_many
+from replica.standing import read_standing
 from replica.tables import replica_copy, replica_object
-from replica.values import CopyState
+from replica.values import CopyState, NodeState
 from storage_nodes.addresses import Kind
 
 _object = replica_object.c
@@ -19,6 +21,7 @@ class KindStatus:
         objects: live ones.
         size_bytes: of these, each counted once.
         under_rule: live ones that miss copies or wait to be looked at.
+        to_move: live ones with a copy that belongs elsewhere.
         without_copy: live ones with no copy that is known to be good: unreadable until one turns up.
         oldest_check_ms: when the good copy that was verified longest ago was; None: there is none.
     """
@@ -26,6 +29,7 @@ class KindStatus:
     objects: int = 0
     size_bytes: int = 0
     under_rule: int = 0
+    to_move: int = 0
     without_copy: int = 0
     oldest_check_ms: int | None = None
 
@@ -37,6 +41,9 @@ class GridStatus:
     Attributes:
         kinds: per kind of object.
         nodes: node -> state -> copies.
+        decided: node -> what was decided about it.
+        dark: node -> objects that lie there and are not in the index.
+        crowded: nodes where these are too many to be left-overs.
         intended: objects that were begun and are not committed.
         removing: objects that are superseded or on their way out.
     """
@@ -45,6 +52,9 @@ class GridStatus:
     nodes: Mapping[str, Mapping[CopyState, int]]
     intended: int
     removing: int
+    decided: Mapping[str, NodeState] = field(default_factory=dict)
+    dark: Mapping[str, int] = field(default_factory=dict)
+    crowded: frozenset[str] = frozenset()
 
     def copies(self, state: CopyState) -> int:
         """Return how many copies are in a state, on all nodes."""
@@ -58,7 +68,8 @@ class GridStatus:
             state = (
                 "all with their copies" if not status.under_rule else f"{status.under_rule} wait for copies"
             )
-            lines.append(f"{status.objects} {what}, {state}")
+            moving = f", {status.to_move} with copies to be moved" if status.to_move else ""
+            lines.append(f"{status.objects} {what}, {state}{moving}")
             if status.without_copy:
                 lines.append(f"trouble: {status.without_copy} {what} without a good copy on any node")
         if self.intended:
@@ -71,7 +82,27 @@ class GridStatus:
             for state, number in states.items()
             if state in {CopyState.SUSPICIOUS, CopyState.BAD, CopyState.LOST}
         ]
-        return tuple(lines)
+        return (*lines, *self._decisions(), *self._darkness())
+
+    def _darkness(self) -> Iterator[str]:
+        for node, number in self.dark.items():
+            if node in self.crowded:
+                yield (
+                    f"trouble: {number} objects on {node} that the index does not know; "
+                    "if the database is an old one, rebuild it; nothing is removed"
+                )
+            else:
+                yield f"{number} objects on {node} that the index does not know, in quarantine"
+
+    def _decisions(self) -> Iterator[str]:
+        for node, state in self.decided.items():
+            left = sum(self.nodes.get(node, {}).values())
+            if state is NodeState.DRAINING:
+                yield f"{node} is being drained, {left} copies left on it" if left else f"{node} is drained"
+            elif state is NodeState.REMOVED and left:
+                yield f"trouble: {node} is removed, {left} copies known on it alone"
+            elif state is NodeState.READ_ONLY:
+                yield f"{node} is read only"
 
 
 def status(connection: sa.Connection) -> GridStatus:
@@ -82,6 +113,9 @@ def status(connection: sa.Connection) -> GridStatus:
         nodes=_of_nodes(connection),
         intended=_count(connection, _object.committed_ms.is_(None) & _object.removing_ms.is_(None)),
         removing=_count(connection, _object.superseded_ms.is_not(None) | _object.removing_ms.is_not(None)),
+        decided=read_standing(connection).states,
+        dark=count_dark(connection),
+        crowded=too_many(connection),
     )
 
 
@@ -92,6 +126,7 @@ def _of_kind(connection: sa.Connection, kind: Kind, live: sa.ColumnElement[bool]
             sa.func.count().label("objects"),
             sa.func.coalesce(sa.func.sum(_object.size_bytes), 0).label("size_bytes"),
             sa.func.count(_object.fill_due_ms).label("under_rule"),
+            sa.func.count(_object.move_due_ms).label("to_move"),
             sa.func.count().filter(~readable).label("without_copy"),
         )
         .select_from(replica_object)
@@ -102,7 +137,7 @@ def _of_kind(connection: sa.Connection, kind: Kind, live: sa.ColumnElement[bool]
         .join(replica_object, _object.id == _copy.object_id)
         .where(live, _object.kind == kind, _copy.state == CopyState.AVAILABLE)
     )
-    return KindStatus(row.objects, int(row.size_bytes), row.under_rule, row.without_copy, oldest)
+    return KindStatus(row.objects, int(row.size_bytes), row.under_rule, row.to_move, row.without_copy, oldest)
 
 
 def _of_nodes(connection: sa.Connection) -> dict[str, dict[CopyState, int]]:

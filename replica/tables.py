@@ -73,6 +73,7 @@ _partial("ix_replica_object_intended", _object.committed_ms.is_(None), _object.i
 _partial("ix_replica_object_superseded", _object.superseded_ms.is_not(None), _object.superseded_ms)
 _partial("ix_replica_object_removing", _object.removing_ms.is_not(None), _object.removing_ms)
 sa.Index("ix_replica_object_record_key", _object.record_key)
+sa.Index("ix_replica_object_sha256", _object.sha256)  # the survey goes by it
 
 replica_copy = sa.Table(
     "replica_copy",

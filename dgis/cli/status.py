@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from dgis import overview
+from dgis import nodes, overview
 from dgis.cli.common import (
     FAILED,
     AsJson,
@@ -21,6 +21,7 @@ from dgis.cli.common import (
     print_table,
 )
 from dgis.cli.opening import Opened, opened
+from dgis.parts import now_ms
 
 app = typer.Typer(help="State of each series on its way into the grid.", no_args_is_help=True)
 
@@ -32,6 +33,8 @@ def status(home: Home = None, config: Config = None, as_json: AsJson = False) ->
     """Say what was received, what is pending, what is published, and how the copies stand."""
     with opened(home, config) as gateway, gateway.reading() as connection:
         values = overview.status(connection, gateway.log, gateway.gateway_id)
+        values["scrub"] = nodes.scrub_state(connection, gateway.configuration, now_ms())
+        values["copies"]["words"] += nodes.words(connection, gateway.configuration)
     if as_json:
         print_json(values)
         return
@@ -55,6 +58,7 @@ def _words(values: dict[str, Any]) -> list[str]:
     ]
     lines += [f"  {count} x {reason}" for reason, count in values["withheld"].items()]
     lines += [f"nodes      {line}" for line in values["copies"]["words"]]
+    lines += _scrub(values["scrub"])
     lines += [
         f"door       {kind.replace('_', ' ')}: {detail} x {count}"
         for kind, details in values["door"].items()
@@ -74,6 +78,14 @@ def _words(values: dict[str, Any]) -> list[str]:
         if row["last_error"]
     ]
     return lines
+
+
+def _scrub(scrub: dict[str, Any]) -> list[str]:
+    if scrub["oldest_verified_ms"] is None:
+        return []
+    within = f"every copy within {scrub['scrub_days']} days"
+    kept = f"{within}: kept" if scrub["kept"] else f"trouble: not {within}; raise care.scrub_bytes_per_second"
+    return [f"scrub      oldest copy verified {moment(scrub['oldest_verified_ms'])}; {kept}"]
 
 
 def _repository(audit: dict[str, Any] | None) -> list[str]:

@@ -20,6 +20,7 @@ def upgrade() -> None:
     for name, column, where in _PARTIAL:
         condition = sa.text(where)
         op.create_index(name, "replica_object", [column], sqlite_where=condition, postgresql_where=condition)
+    op.create_index("ix_replica_object_sha256", "replica_object", ["sha256"])
     op.create_table(
         "replica_node",
         sa.Column("name", sa.Text(), nullable=False),
@@ -44,6 +45,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("replica_dark")
     op.drop_table("replica_node")
+    op.drop_index("ix_replica_object_sha256", table_name="replica_object")
     for name, _column, _where in _PARTIAL:
         op.drop_index(name, table_name="replica_object")
     for name in ("move_due_ms", "modality", "facility"):
