@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from replica.health import Health
+from replica.latency import Latencies
 from replica.placement import Place, Rule, in_order
 from replica.standing import Standing
 from replica.values import NodeState
@@ -53,6 +54,7 @@ class Fleet:
     Attributes:
         site: where this gateway stands; nodes there are read first.
         standing: what was decided about the nodes; replaced whole (`Replicas.look_at_nodes`).
+        latencies: how long reads take, learned.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Fleet:
         self.standing = Standing()
         self._shares = shares or {}
         self.health: Final = Health(clock_ms)
+        self.latencies = Latencies()
         self._nodes = {
             kind: {node.name: Verified(node, proof) for node in nodes.get(kind, ())} for kind in Kind
         }
@@ -166,6 +169,7 @@ class Fleet:
     @contextmanager
     def watched(self, kind: Kind, node: str) -> Iterator[None]:
         """Learn the node's health from what happens inside; errors pass through."""
+        self.health.trying(kind, node)
         try:
             yield
         except NodeError as error:

@@ -31,9 +31,9 @@ class Condition:
 class Health:
     """What this gateway knows of its nodes, learned from work, kept in memory, never trusted for long.
 
-    A node that failed is passed over for a second, then twice as long after each further failure, up to a
-    minute; then one call may find out. Only NodeUnavailable, NodeRefused and NodeFull speak of the node; a
-    missing or damaged object speaks of a copy.
+    A circuit breaker for each: a node that failed is passed over for a second, then twice as long after each
+    further failure, up to a minute; then one call may find out (`trying`). Only NodeUnavailable, NodeRefused
+    and NodeFull speak of the node; a missing or damaged object speaks of a copy.
     """
 
     def __init__(self, clock_ms: Callable[[], int]) -> None:
@@ -59,6 +59,16 @@ class Health:
         since = self.condition(kind, node).down_since_ms
         return since is not None and self._clock_ms() - since > patience_ms
 
+    def trying(self, kind: Kind, node: str) -> None:
+        """Note that a call begins: after a pause one finds out, and until it ends others go elsewhere."""
+        now = self._clock_ms()
+        with self._lock:
+            known = self._conditions.get((kind, node))
+            if known is not None and known.failures and now >= known.ask_again_ms:
+                self._conditions[kind, node] = replace(
+                    known, ask_again_ms=now + _pause_ms(known.failures - 1)
+                )
+
     def worked(self, kind: Kind, node: str) -> None:
         """Note that the node did what it was asked, or answered sensibly."""
         with self._lock:
@@ -78,13 +88,16 @@ class Health:
         elif isinstance(error, NodeUnavailable | NodeRefused):
             with self._lock:
                 known = self._conditions.get((kind, node), Condition())
-                pause = min(_FIRST_PAUSE_MS << min(known.failures, 16), _LONGEST_PAUSE_MS)
                 self._conditions[kind, node] = Condition(
                     down_since_ms=now if known.down_since_ms is None else known.down_since_ms,
                     trouble=error.trouble,
                     failures=known.failures + 1,
-                    ask_again_ms=now + pause,
+                    ask_again_ms=now + _pause_ms(known.failures),
                     full_until_ms=known.full_until_ms,
                 )
         else:
             self.worked(kind, node)
+
+
+def _pause_ms(failures: int) -> int:
+    return min(_FIRST_PAUSE_MS << min(failures, 16), _LONGEST_PAUSE_MS)

@@ -1,15 +1,18 @@
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import sqlalchemy as sa
 import structlog
 
 from replica.fleet import Fleet
+from replica.racing import Race
 from replica.tables import replica_copy
 from replica.values import CopyState, Located
-from storage_nodes.errors import NodeError, ObjectDamaged, ObjectMissing
+from storage_nodes.errors import NodeError, NodeUnavailable, ObjectDamaged, ObjectMissing
 from storage_nodes.node import Buffer
 
 _log = structlog.get_logger(__name__)
@@ -29,7 +32,7 @@ class Misbehaviour:
 
 
 class ReplicaSource:
-    """Reads an object by ranges from its nearest copy, and from the next one when that fails.
+    """Reads an object by ranges from its nearest copy, and from the next one when that fails or is slow.
 
     What a copy returns has the right length; whether it has the right bytes only the reader can tell, from
     the digests in the record. It says so with `reject`, and reads again: never the same copy. A copy that
@@ -58,30 +61,61 @@ class ReplicaSource:
     def read(self, start: int, length: int) -> Buffer:
         """Return `length` bytes from `start`; fewer only where the object ends (by the index, not by a copy).
 
+        A node that takes longer than such a read usually takes of it is not waited for alone: the next one is
+        asked as well, and whoever answers first is read from further on.
+
         Raises:
             NoCopyLeft: every copy failed or was rejected.
         """
         length = min(length, self.size - start)
         if length <= 0:
             return b""
-        while (name := self._next()) is not None:
-            node = self._fleet.node(self._located.kind, name)
-            if node is None:
-                self._drop(name, "is not configured", its_fault=False)
-                continue
-            try:
-                with self._fleet.watched(self._located.kind, name):
-                    data = node.get_range(self._located.name, start, length)
-                    if len(data) != length:  # the port forbids it; a node that lies is not stopped by that
-                        raise ObjectDamaged(name, "answered with another length than was asked for")
-            except NodeError as error:
-                fault = isinstance(error, ObjectMissing | ObjectDamaged)
-                self._drop(name, error.trouble, its_fault=fault)
-                continue
-            self._served.node = name
-            return data
+        race: Race[Buffer] = Race()
+        asked: list[str] = []
+        while True:
+            name = self._next(asked)
+            if name is None and not race.running:
+                break
+            if name is not None:
+                asked.append(name)
+                race.start(name, partial(self._fetch, name, start, length))
+            data = self._answer(race, asked, length)
+            if data is not None:
+                return data
         told = "; ".join(f"{name}: {trouble}" for name, trouble in self._troubles.items())
         raise NoCopyLeft(told or "the index knows of no good copy")
+
+    def _answer(self, race: Race[Buffer], asked: list[str], length: int) -> Buffer | None:
+        """Wait for one of those asked; None: it failed, or another node should be asked as well."""
+        latest = asked[-1]
+        patience = self._fleet.latencies.patience_seconds(self._located.kind, latest, length)
+        ended = race.next(patience if self._next(asked) is not None else None)
+        if ended is None:
+            _log.info("read_hedged", node=latest, object_id=self._located.object_id)
+            return None
+        name, outcome = ended
+        if isinstance(outcome, NodeError):
+            fault = isinstance(outcome, ObjectMissing | ObjectDamaged)
+            self._drop(name, outcome.trouble, its_fault=fault)
+            return None
+        if isinstance(outcome, BaseException):
+            raise outcome
+        self._served.node = name
+        self._prefer(name)
+        return outcome
+
+    def _fetch(self, name: str, start: int, length: int) -> Buffer:
+        kind = self._located.kind
+        node = self._fleet.node(kind, name)
+        if node is None:
+            raise NodeUnavailable(name, "is not configured")
+        began = time.monotonic()
+        with self._fleet.watched(kind, name):
+            data = node.get_range(self._located.name, start, length)
+            if len(data) != length:  # the port forbids it; a node that lies is not stopped by that
+                raise ObjectDamaged(name, "answered with another length than was asked for")
+        self._fleet.latencies.note(kind, name, length, time.monotonic() - began)
+        return data
 
     def reject(self, trouble: str = "a digest in the record does not match") -> bool:
         """Say that what this thread read last was wrong; returns whether there is another copy to read.
@@ -93,11 +127,18 @@ class ReplicaSource:
         if name is not None:
             self._served.node = None
             self._drop(name, trouble, its_fault=True)
-        return self._next() is not None
+        return self._next(()) is not None
 
-    def _next(self) -> str | None:
+    def _next(self, asked: Collection[str]) -> str | None:
         with self._lock:
-            return self._left[0] if self._left else None
+            return next((name for name in self._left if name not in asked), None)
+
+    def _prefer(self, name: str) -> None:
+        """Read further on from who answered first; a reader that goes front to back waits only once."""
+        with self._lock:
+            if name in self._left and self._left[0] != name:
+                self._left.remove(name)
+                self._left.insert(0, name)
 
     def _drop(self, name: str, trouble: str, *, its_fault: bool) -> None:
         with self._lock:

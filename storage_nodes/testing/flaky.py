@@ -18,7 +18,7 @@ _RAISED: Final[dict[str, type[NodeError]]] = {
     "full": NodeFull,
     "missing": ObjectMissing,
 }
-_PLAYED: Final = {"lie", "short", "lost", "hang"}
+_PLAYED: Final = {"lie", "short", "half", "long", "lost", "hang"}
 _WORD: Final = re.compile(r"(put|get|get_range|stat|list|delete|\*)(?::(\d+)(\+?))?=([a-z]+)")
 
 
@@ -50,9 +50,10 @@ class FlakyNode(Through):
     """A node that goes wrong by script: `FlakyNode(node, "put:2=full get_range=lie")`.
 
     down, refused, full, missing: the call fails with that error and does nothing. lie: one bit of what is
-    returned, or stored, is flipped. short: the last byte is left out. lost: put or delete says that it was
-    done and does nothing. hang: the call waits until `release()`. A `*` stands for every method; a script may
-    be replaced at any time.
+    returned, or stored, is flipped. short: the last byte is left out; half: the second half, as when a
+    connection is dropped; long: a byte more. lost: put or delete says that it was done and does nothing.
+    hang: the call waits until `release()`. A `*` stands for every method; a script may be replaced at any
+    time.
     """
 
     def __init__(self, inner: Node, script: str = "") -> None:
@@ -83,7 +84,7 @@ class FlakyNode(Through):
         what = self._next("put")
         if what == "lost":
             return
-        if what in {"lie", "short"}:
+        if what in {"lie", "short", "half", "long"}:
             self._put_wrong(name, _damaged(b"".join(pieces(body)), what))
             return
         self._inner.put(name, body, sha256)
@@ -136,7 +137,7 @@ class FlakyNode(Through):
 def _damaged(data: bytes, what: str) -> bytes:
     if what == "lie" and data:
         return bytes([data[0] ^ 1]) + data[1:]
-    return data[:-1] if what == "short" else data
+    return {"short": data[:-1], "half": data[: len(data) // 2], "long": data + b"+"}.get(what, data)
 
 
 def _first(found: Iterator[ObjectStat]) -> Iterator[ObjectStat]:

@@ -11,25 +11,34 @@ from replica.leases import claim
 from replica.tables import metadata, replica_object
 from replica.values import NotStored, Stored
 from tests.unit.replica import (
+    test_admission,
     test_check,
     test_clean,
+    test_dark,
     test_fill,
+    test_leaving,
     test_locate,
+    test_move,
     test_review,
     test_source,
     test_status,
     test_store,
 )
 from tests.unit.replica.grid import Grid, an_object
-from tests.unit.replica.test_source import published  # noqa: F401 (a fixture, found by name)
+from tests.unit.replica.test_leaving import four  # noqa: F401 (a fixture, found by name)
+from tests.unit.replica.test_source import published  # noqa: F401 (likewise)
 
 pytestmark = pytest.mark.postgres
 
 _SHARED = (
+    test_admission,
     test_check,
     test_clean,
+    test_dark,
     test_fill,
+    test_leaving,
     test_locate,
+    test_move,
     test_review,
     test_source,
     test_status,

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from replica.context import Replicas
 from replica.fleet import Fleet, Share
 from replica.intent import commit_copies
+from replica.latency import Latencies
 from replica.placement import Rule
 from replica.rules import Rules
 from replica.store import put_with_quorum
@@ -44,6 +45,7 @@ class Grid:
         nodes = {Kind.RECORD: self.flaky.values(), Kind.SEALED: self.flaky.values()}
         shares = {name: Share(capacity_bytes=most) for name, most in (capacity or {}).items()}
         self.fleet = Fleet(nodes, "east", self.clock, proof=Proof.READ_BACK, shares=shares)
+        self.fleet.latencies = Latencies(unknown_seconds=300)  # no second node is asked unless a test says so
         self.replicas = self.worker(rule)
 
     def worker(self, rule=None):
