@@ -63,6 +63,13 @@ def latest_received_ms(connection: Connection, patient_key: str) -> int:
     return int(connection.execute(latest).scalar_one())
 
 
+def originals_of(patient_key: str, until_ms: int) -> Select[tuple[str]]:
+    """Select the SOP Instance UIDs of what was received of a patient until then."""
+    return select(PHI.instance.c.sop_instance_uid).where(
+        _of(patient_key), PHI.instance.c.received_ms <= until_ms
+    )
+
+
 def erase_originals(connection: Connection, patient_key: str, until_ms: int) -> Erased:
     """Delete the original rows, at all levels, of what was received of a patient until then.
 

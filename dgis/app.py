@@ -17,7 +17,8 @@ from dgis import fleet, supervisor
 from dgis.accounting import Accounts
 from dgis.cache.index import CacheIndex
 from dgis.cache.indexer import Indexer
-from dgis.chores import Secrets, auditing, erasing, noting, publishing, retiring, tending
+from dgis.chores import Secrets, auditing, committing, erasing, noting, publishing, retiring, tending
+from dgis.commitment.desk import Desk
 from dgis.configuration import Configuration
 from dgis.dimse.limits import Limits
 from dgis.dimse.server import DicomServer
@@ -96,6 +97,7 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
         accounts,
         authenticator,
         now_ms,
+        Desk(engine, name, writer, now_ms),
     )
     server = DicomServer(Door(configuration, behind), _limits(configuration))
     addresses = _listen(server, configuration)
@@ -153,6 +155,7 @@ def run_worker(configuration: Configuration, ready: int | None) -> None:
             *publishing(configuration, log.files, Secrets(secrets, keys, restorer), replicas, threads),
             *tending(configuration, log, replicas),
             *erasing(erase),
+            *committing(configuration, replicas, keys),
             *auditing(engine, own_fleet, audit_key, sender),
         ]
     )
@@ -186,6 +189,7 @@ def _limits(configuration: Configuration) -> Limits:
         idle_seconds=dicom.idle_seconds,
         minimum_bytes_per_second=dicom.minimum_bytes_per_second,
         max_associations=dicom.max_associations,
+        most_references=configuration.commitment.most_instances,
     )
 
 

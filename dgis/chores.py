@@ -22,8 +22,17 @@ from dgis.cache.index import CacheIndex
 from dgis.cache.log import ReceiveLog
 from dgis.cache.sql import reading
 from dgis.caring import caring
+from dgis.commitment import rows as commitments
+from dgis.commitment.judge import Judge
+from dgis.commitment.judge import Means as JudgeMeans
+from dgis.commitment.opening import commitment_patience, known_destinations
+from dgis.commitment.proof import Means as ProofMeans
+from dgis.commitment.proof import Prover
+from dgis.commitment.reporter import Means as ReportMeans
+from dgis.commitment.reporter import Reporter as ReportSender
 from dgis.configuration import Configuration
 from dgis.decoding import SpooledDecoder
+from dgis.dimse.limits import Limits as DicomLimits
 from dgis.erasure import intents, tombstones
 from dgis.erasure.eraser import Eraser, Means
 from dgis.keyholder.server import Restore
@@ -39,6 +48,7 @@ from dgis.transcode.transcoder import GatewayTranscoder
 from dgis.worker import Chore
 from replica.context import Replicas
 from replica.fleet import Fleet
+from replica.source import Reporter
 from storage_nodes.record.manifest import JSON
 
 _log = structlog.get_logger(__name__)
@@ -50,6 +60,9 @@ _ERASE_SECONDS = 1.0
 _COMPARE_MS = 6 * 3_600_000  # between passes over all keys: copies that are missing are made good as well
 _SEAL_SECONDS = 30.0
 _FORGET_SECONDS = 600.0
+_COMMIT_SECONDS = 1.0
+_FORGET_OVER_MS = 90 * 86_400_000  # a Transaction UID that is used again until then is refused
+_FORGET_GIVEN_UP_MS = 30 * 86_400_000  # `dgis commitment retry` until then
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +167,26 @@ def noting(engine: sa.Engine, accounts: Accounts, recorder: Recorder, index: Cac
         Chore("accounts", _ACCOUNTS_SECONDS, _once(accounts.write)),
         Chore("trail", _ACCOUNTS_SECONDS, _once(recorder.write)),
         Chore("used", _USED_SECONDS, _once(write_used)),
+    ]
+
+
+def committing(configuration: Configuration, replicas: Replicas, keys: KeyStore) -> list[Chore]:
+    """Return the chores that judge storage commitments and report them where no association waits for it."""
+    engine, name = replicas.engine, configuration.gateway.name
+    proof = ProofMeans(replicas, keys.get, Reporter(engine, now_ms))
+    patience = commitment_patience(configuration)
+    judge = Judge(JudgeMeans(engine, Prover(proof), patience, now_ms))
+    destinations = known_destinations(configuration)
+    means = ReportMeans(engine, name, f"{name}/worker", destinations, patience, now_ms, DicomLimits())
+
+    def forget() -> None:
+        with engine.begin() as connection:
+            commitments.clear(connection, now_ms() - _FORGET_OVER_MS, now_ms() - _FORGET_GIVEN_UP_MS)
+
+    return [
+        Chore("commit", _COMMIT_SECONDS, judge.run_once),
+        Chore("commitment-reports", _COMMIT_SECONDS, ReportSender(means).run_once),
+        Chore("old-commitments", _FORGET_SECONDS, _once(forget)),
     ]
 
 

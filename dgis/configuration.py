@@ -145,6 +145,15 @@ class Dicom(Section):
         return self
 
 
+class Commitment(Section):
+    """Storage Commitment: how long is waited, for what."""
+
+    unknown_seconds: Seconds = 300.0  # for an instance that is not here: it may come, or not be indexed yet
+    wait_days: Annotated[float, Field(ge=0)] = 3.0  # to be published, copied and proven
+    report_days: Annotated[float, Field(ge=0)] = 7.0  # to be taken by the one who asked
+    most_instances: Annotated[int, Field(gt=0, le=60_000)] = 10_000  # of one transaction
+
+
 class CatalogDatabase(Section):
     url: str = Field(default="sqlite", repr=False)  # may hold a password
 
@@ -311,6 +320,7 @@ class Configuration(BaseSettings):
     web: Web = Web()
     catalog: CatalogDatabase = CatalogDatabase()
     publish: Publish = Publish()
+    commitment: Commitment = Commitment()
     placement: Placement = Placement()
     nodes: tuple[NodeEntry, ...] = ()
     care: Care = Care()

@@ -18,6 +18,7 @@ from dgis.accounting import Accounts
 from dgis.cache import values as cache
 from dgis.cache.entry import Entry
 from dgis.cache.log import AssociationWriter, ReceiveLog
+from dgis.commitment.desk import Desk
 from dgis.configuration import Configuration
 from dgis.dimse.endings import EndingKind
 from dgis.dimse.identify import Identity
@@ -28,10 +29,12 @@ from dgis.dimse.pdu import (
     TEMPORARY_CONGESTION,
     Rejection,
 )
+from dgis.dimse.references import Commitment
 from dgis.dimse.services import (
     Admitted,
     Attempt,
     Destination,
+    DueReport,
     Event,
     Incoming,
     Note,
@@ -67,6 +70,7 @@ class Behind:
     accounts: Accounts
     authenticator: Authenticator
     clock_ms: Callable[[], int]
+    desk: Desk
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,22 @@ class Door:
         """Give the means to convert."""
         return self._behind.transcoder
 
+    def commit(self, session: Session, asked: Commitment) -> Refusal | None:
+        """Take a storage commitment."""
+        return self._behind.desk.commit(session, asked)
+
+    def awaits_report(self, session: Session) -> bool:
+        """Whether commitments of this association are not reported yet."""
+        return self._behind.desk.awaits_report(session)
+
+    def next_report(self, session: Session) -> DueReport | None:
+        """Give the report that is due on this association."""
+        return self._behind.desk.next_report(session)
+
+    def reported(self, session: Session, report: DueReport, status: int | None) -> None:
+        """Say how a report was answered."""
+        self._behind.desk.reported(session, report, status)
+
     def note(self, event: Event) -> None:
         """Count and record it; give an association's segment of the log back when it is over."""
         if event.note is Note.ASSOCIATION_ENDED and event.session is not None:
@@ -170,6 +190,7 @@ class Door:
                 writer.finish(released=event.words == EndingKind.RELEASED.value)
             if stored:
                 self._behind.recorder.add(stored_by(event.session, stored))
+            self._behind.desk.ended(event.session)
         detail = f"0x{event.status:04X}" if event.status is not None else event.words.partition(":")[0]
         self._behind.accounts.add(event.note.value, detail)
         happening = happening_of(event)

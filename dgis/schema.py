@@ -2,6 +2,7 @@
 
 import catalog.tables
 import dgis.accounting
+import dgis.commitment.tables
 import dgis.erasure.tables
 import dgis.publisher.tables
 import dgis.repository.tables
@@ -11,6 +12,7 @@ import replica.tables
 
 _OF_THE_GATEWAY = (
     dgis.accounting.door_count,
+    dgis.commitment.tables.commitment,
     dgis.erasure.tables.erasure,
     dgis.publisher.tables.publish_part,
     dgis.repository.tables.audit_sent,

@@ -18,6 +18,8 @@ class Event(StrEnum):
     QUERY = "query"  # A.5.3.10
     RETRIEVE = "retrieve"  # instances were named to be sent: A.5.3.3
     TRANSFER = "transfer"  # instances were sent: A.5.3.7
+    COMMITMENT = "commitment"  # storage commitment was asked for, or told of: A.5.3.6
+    AVAILABILITY = "availability"  # a destination was told what can be retrieved: A.5.3.6
     RELEASE = "release"  # identifying data left, in answers or as original instances: A.5.3.6, A.5.3.3
     REFUSAL = "refusal"  # something was asked for and not given: A.5.3.11
     PUBLISH = "publish"  # a part is in the grid: A.5.3.4

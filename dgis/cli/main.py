@@ -20,6 +20,7 @@ _COMMANDS = {
     "fetch": "dgis.cli.find:fetch",
     "cache": "dgis.cli.cache:app",
     "conflicts": "dgis.cli.conflicts:app",
+    "commitment": "dgis.cli.commitment:app",
     "review": "dgis.cli.review:app",
     "record": "dgis.cli.record:app",
     "node": "dgis.cli.node:app",

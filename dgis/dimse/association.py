@@ -73,12 +73,28 @@ class Association:
             raise self._upper.abort(GIVING_WAY)
         return self._read_command()
 
+    def spoken_within(self, seconds: float) -> bool:
+        """Wait so long at most for the peer to say something; `next_message` then reads it.
+
+        However often it is called, the peer's silence adds up to `idle_seconds` and no more.
+
+        Raises:
+            AssociationEndedError: the association is over.
+        """
+        if self.idle_since is None:
+            self._wire.expect(self._between)
+            self.idle_since = monotonic()
+        if self._upper.stopping:
+            raise self._upper.abort(GIVING_WAY)
+        return bool(self._left) or self._upper.spoken_within(seconds)
+
     def next_response(self) -> Message:
         """Wait for the next command while an operation of ours is open, `response_seconds` at most.
 
         Raises:
             AssociationEndedError: the association is over.
         """
+        self.idle_since = None
         self._wire.expect(self._for_response)
         return self._read_command()
 

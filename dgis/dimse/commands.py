@@ -183,7 +183,7 @@ def response_to(request: Command, status: int, **values: Any) -> Command:  # noq
     """Build the response to a request: its field, its message ID, its SOP class (PS3.7 9.3)."""
     return Command(
         field=request.field | RESPONSE,
-        sop_class=request.sop_class,
+        sop_class=request.sop_class or request.requested_sop_class,
         responded_to=request.message_id,
         status=status,
         **values,

@@ -8,8 +8,9 @@ from time import monotonic
 
 import structlog
 
-from dgis.dimse.association import Association
+from dgis.dimse.association import Association, Message
 from dgis.dimse.commands import RESPONSE, Field
+from dgis.dimse.commitment import report_in_silence, serve_action
 from dgis.dimse.echo import serve_echo
 from dgis.dimse.endings import AssociationEndedError, Ending, EndingKind
 from dgis.dimse.find import serve_find
@@ -40,6 +41,7 @@ _SERVED: dict[int, tuple[Operation, Callable[[Turn], None]]] = {
     Field.C_FIND_RQ: (Operation.FIND, serve_find),
     Field.C_GET_RQ: (Operation.GET, serve_get),
     Field.C_MOVE_RQ: (Operation.MOVE, serve_move),
+    Field.N_ACTION_RQ: (Operation.COMMIT, serve_action),
 }
 _NOT_FOR_THIS_CLASS = Refusal(Status.SOP_CLASS_NOT_SUPPORTED, "this operation is not of this SOP class")
 _UNKNOWN_OPERATION = Refusal(Status.UNRECOGNIZED_OPERATION, "this operation is not supported")
@@ -171,8 +173,7 @@ class Conversation:
         )
 
     def _serve(self, association: Association, session: Session, extended: Mapping[str, bytes]) -> None:
-        while True:
-            message = association.next_message()
+        def serve(message: Message) -> None:
             allowance = self._register.budget.allowance()
             turn = Turn(association, message, session, self._services, self._limits, allowance, extended)
             if message.command.message_id is None and _wants_answer(message.command.field):
@@ -181,6 +182,10 @@ class Conversation:
                 _answer(turn)
             finally:
                 allowance.give_back()
+
+        while True:
+            report_in_silence(association, session, self._services, serve)
+            serve(association.next_message())
             if association.stopping:
                 raise association.abort(GIVING_WAY)
 

@@ -19,6 +19,7 @@ class Limits:
     command_bytes: int = 65_536
     identifier_bytes: int = 4 << 20  # a list of 60,000 UIDs
     header_scan_bytes: int = 8 << 20  # the most that is kept of a data set while its UIDs are looked for
+    most_references: int = 10_000  # instances of one storage commitment
     kept_bytes: int = 64 << 20  # of identifiers and headers, for all associations together
     most_empty_values: int = 1024  # data values without a byte, one after another
 

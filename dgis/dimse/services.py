@@ -14,6 +14,7 @@ from dgis.dimse.fragments import Buffer
 from dgis.dimse.identify import Identity
 from dgis.dimse.pdu import Rejection
 from dgis.dimse.proposal import UserIdentity
+from dgis.dimse.references import Commitment, Outcome
 from dgis.dimse.status import Refusal
 
 
@@ -137,6 +138,15 @@ class Destination:
     caller: Caller
 
 
+@dataclass(frozen=True, slots=True)
+class DueReport:
+    """The report of a transaction, claimed for whoever sends it."""
+
+    transaction: int  # the gateway's own number of it
+    claim: str
+    outcome: Outcome
+
+
 class Note(Enum):
     """What the door reports for audit and accounting, beyond what the calls themselves tell."""
 
@@ -195,6 +205,21 @@ class Services(Protocol):
 
     def transcoder(self) -> Transcoder:
         """Give the means to convert what a receiver does not take as it lies."""
+
+    def commit(self, session: Session, asked: Commitment) -> Refusal | None:
+        """Take a storage commitment; None once it is durable and will be reported."""
+
+    def awaits_report(self, session: Session) -> bool:
+        """Whether commitments of this association are not reported yet; quick, asked before each message."""
+
+    def next_report(self, session: Session) -> DueReport | None:
+        """Give the report of a commitment of this association that is due, if one is; never raises."""
+
+    def reported(self, session: Session, report: DueReport, status: int | None) -> None:
+        """Say how a report was answered: None where it could not be sent; never raises.
+
+        One that is not answered, because the association ended, is sent again over another.
+        """
 
     def note(self, event: Event) -> None:
         """Take note of an event; never raises, never waits long."""

@@ -7,7 +7,14 @@ from pydicom.uid import UID
 from pynetdicom.sop_class import _QR_CLASSES, _STORAGE_CLASSES, _VERIFICATION_CLASSES
 
 from catalog.query import Root
-from dgis.dimse.uids import DEFLATED_LE, EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, is_uid
+from dgis.dimse.uids import (
+    DEFLATED_LE,
+    EXPLICIT_BE,
+    EXPLICIT_LE,
+    IMPLICIT_LE,
+    STORAGE_COMMITMENT,
+    is_uid,
+)
 
 _STANDARD_ROOT = "1.2.840.10008."
 _STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."  # storage classes younger than the dictionary stand here
@@ -36,6 +43,7 @@ class Operation(Enum):
     FIND = "find"
     MOVE = "move"
     GET = "get"
+    COMMIT = "commit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,7 @@ _RETIRED_STORAGE = (
 SERVICES: dict[str, Service] = {
     **{uid: Service(Operation.VERIFY) for uid in _VERIFICATION_CLASSES.values()},
     **{_QR_CLASSES[name]: service for name, service in _QUERY_NAMES.items()},
+    STORAGE_COMMITMENT: Service(Operation.COMMIT),
     **dict.fromkeys((*_STORAGE_CLASSES.values(), *_RETIRED_STORAGE), _STORE),
 }
 

@@ -1,6 +1,7 @@
 """A connected TCP socket, plain or TLS, with blocking calls that return after a tick at the latest."""
 
 import contextlib
+import select
 import socket
 import ssl
 from collections.abc import Sequence
@@ -58,6 +59,15 @@ class Transport:
         if got == 0:
             raise TransportClosedError("closed by the peer")
         return got
+
+    def readable(self, seconds: float) -> bool:
+        """Wait so long at most until there is something to read, the end of the connection included."""
+        poller = select.poll()
+        try:
+            poller.register(self._socket, select.POLLIN)
+        except (OSError, ValueError):  # it is closed: the read that follows says so
+            return True
+        return bool(poller.poll(seconds * 1000))
 
     def receive_now(self, into: memoryview) -> int:
         """Read what there is without waiting; 0 where nothing is there.

@@ -131,6 +131,17 @@ class UpperLayer:
         self._await_close()
         raise AssociationEndedError(Ending(EndingKind.RELEASED))
 
+    def spoken_within(self, seconds: float) -> bool:
+        """Wait so long at most for something of the peer; `next_data` then reads it.
+
+        Raises:
+            AssociationEndedError: it has been silent for too long.
+        """
+        try:
+            return self._wire.wait(seconds)
+        except PeerTooSlowError as error:
+            raise self._out_of_patience(str(error)) from error
+
     def send_data(self, parts: Sequence[bytes | bytearray | memoryview]) -> None:
         """Send P-DATA-TF PDUs, in one system call where the kernel takes them.
 

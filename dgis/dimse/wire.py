@@ -117,6 +117,21 @@ class Wire:
             return True  # the read that follows meets the same end and reports it
         return self._end > self._start
 
+    def wait(self, seconds: float) -> bool:
+        """Wait so long at most for something of the peer, its end included; False where nothing came.
+
+        Raises:
+            PeerTooSlowError: what is waited for did not come in time.
+        """
+        if self.pending():
+            return True
+        began = monotonic()
+        came = self._transport.readable(seconds)
+        self._waited_seconds += monotonic() - began
+        if not came:
+            self._judge(0)
+        return came
+
     def send(self, parts: Sequence[Buffer]) -> None:
         """Send all parts, in one system call where the kernel takes them.
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from catalog.erase import Erased, Originals, erase_originals
+from catalog.erase import Erased, Originals, erase_originals, originals_of
 from catalog.tables import PHI
 from dgis.cache.publish_queue import State
 from dgis.cache.rows import refresh_series
 from dgis.cache.sql import in_lists
+from dgis.commitment import rows as commitments
 from dgis.publisher.planning import drop_part
 from dgis.publisher.tables import publish_part, publish_part_instance
 from dgis.publisher.values import PartState
@@ -45,6 +46,7 @@ class Taken:
 
 def take_away(connection: sa.Connection, patient_key: str, until_ms: int, now_ms: int) -> Taken:
     """Take away what was received of a patient until then; nothing is left to do the second time."""
+    commitments.erase(connection, originals_of(patient_key, until_ms), now_ms)  # while they are known by UID
     erased = erase_originals(connection, patient_key, until_ms)
     cached = _uncache(connection, erased.instances)
     _unplan(connection, erased, now_ms)

@@ -61,6 +61,8 @@ KINDS = MappingProxyType(
         (Event.QUERY, ""): Kind(codes.QUERY, "E", Shape.QUERY),
         (Event.RETRIEVE, ""): Kind(codes.BEGIN_TRANSFERRING, "E", Shape.BEGIN),
         (Event.TRANSFER, ""): _SENT,
+        (Event.COMMITMENT, ""): Kind(codes.INSTANCES_ACCESSED, "R", Shape.ACCESS),
+        (Event.AVAILABILITY, ""): Kind(codes.INSTANCES_ACCESSED, "R", Shape.ACCESS),
         (Event.RELEASE, "find"): Kind(codes.INSTANCES_ACCESSED, "R", Shape.ACCESS),
         (Event.RELEASE, "retrieve"): Kind(codes.BEGIN_TRANSFERRING, "E", Shape.BEGIN),
         (Event.RELEASE, ""): Kind(codes.INSTANCES_ACCESSED, "R", Shape.ACCESS),

@@ -9,14 +9,14 @@ from dgis.configuration import Dicom
 from dgis.demo.files import write_files
 from tests import dcmtk
 from tests.gateway import Gateway
-from tests.tools import files, wire
+from tests.tools import files
 from tests.tools.client import FIND, GET, MOVE, Client, encode, query, query_contexts
+from tests.tools.commitment import Requestor
 from tests.tools.fetching import HOSPITAL, RESEARCH, find, studies
 from tests.tools.receiver import Receiver
 
 pytestmark = [pytest.mark.dcmtk, pytest.mark.timeout(300), pytest.mark.xdist_group("gateway-oracles")]
 
-COMMITMENT = "1.2.840.10008.1.20.1"
 MISS = "1.2.826.0.1.3680043.8.498.1"
 CLINIC = {
     "ae_title": "CLINIC",
@@ -47,7 +47,7 @@ def gateway(images, hospital_ws):
     published, cached = images[0], [path for paths in images[1:] for path in paths]
     never = {f"DGIS__PUBLISH__{name}_SECONDS": "3600" for name in ("STABLE_AGE", "AFTER_RELEASE")}
     peers = [*(peer.model_dump(mode="json") for peer in Dicom().peers), CLINIC]
-    settings = {"DGIS__DICOM__PEERS": json.dumps(peers)}
+    settings = {"DGIS__DICOM__PEERS": json.dumps(peers), "DGIS__COMMITMENT__UNKNOWN_SECONDS": "3"}
     with Gateway(settings, destinations={"HOSPITAL_WS": hospital_ws.port}) as gateway:
         dcmtk.run("storescu", "-aet", HOSPITAL, "-aec", "DGIS", *gateway.address, *published)
         gateway.wait_published()
@@ -143,19 +143,20 @@ def test_what_is_not_published_is_not_there(gateway, images):
 
 
 def test_storage_commitment_tells_nothing(gateway, known):
-    """Asked whether an instance is kept: the answer does not depend on it."""
+    """Asked whether an instance is kept: neither the answer nor the report depends on it."""
     header, file = known
-    answers = []
-    for instance in (str(header.SOPInstanceUID), MISS):
-        with Client(gateway.address, RESEARCH, [(COMMITMENT, [wire.EXPLICIT])]) as client:
-            answers.append(client.accepted)
-        reference = query("IMAGE", SOPInstanceUID=instance)
-        with Client(gateway.address, RESEARCH, query_contexts(FIND)) as client:
-            context = client.context(f"1.2.840.10008.5.1.4.1.2.2.{FIND}")
-            head = {"CommandField": 0x0130, "MessageID": 3, "AffectedSOPClassUID": COMMITMENT}
-            client.link.send(context, head, encode(reference, client.accepted[context]))
-            answers.append(client.link.receive())
-    assert answers[:2] == answers[2:]
+    told = []
+    for number, instance in enumerate((str(header.SOPInstanceUID), MISS)):
+        transaction = f"{MISS}.{number}.{len(file.dataset)}"
+        with Requestor(gateway.address, RESEARCH) as asker:
+            status = asker.ask(transaction, [(file.sop_class_uid, instance)])
+            (report,) = asker.wait()
+        assert (report.transaction, report.failed) == (
+            transaction,
+            [(file.sop_class_uid, instance, 0x0112)],
+        )
+        told.append((status, report.event_type, report.committed, len(report.data)))
+    assert told[0] == told[1]
     assert file.sop_instance_uid
 
 

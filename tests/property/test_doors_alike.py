@@ -142,7 +142,7 @@ def doors(tmp_path_factory):
     world.publish(*PUBLISHED, withheld=[image for image in IMAGES if image.uid in WITHHELD])
     unused = SimpleNamespace(prepare=list)
     releases = Releases(engine, "test/dicom", lambda: NOW)
-    behind = Behind(releases, None, None, unused, None, None, None, lambda: NOW)
+    behind = Behind(releases, None, None, unused, None, None, None, lambda: NOW, None)
     with pytest.MonkeyPatch.context() as patch, logging_apart():
         patch.setattr(parts, "now_ms", lambda: NOW)
         yield Doors(world, home, Door(configuration, behind))

@@ -9,6 +9,7 @@ from catalog.callers import Right
 from catalog.query import Key, Level, Query, Root
 from catalog.release import Releases
 from dgis.accounting import Accounts
+from dgis.commitment.desk import Desk
 from dgis.dimse.pdu import CALLED_AE_NOT_RECOGNIZED, CALLING_AE_NOT_RECOGNIZED, NO_REASON
 from dgis.dimse.proposal import UserIdentity
 from dgis.dimse.services import Admitted, Attempt, Event, Incoming, Note, Session
@@ -41,6 +42,7 @@ def door(site, tmp_path):
             accounts,
             authenticator,
             site.clock,
+            Desk(site.engine, site.name, "test/dicom", site.clock),
         ),
     )
 

@@ -9,8 +9,9 @@ from catalog.callers import ALL_RIGHTS, Caller
 from catalog.query import Level, Query
 from dgis.dimse.limits import Limits
 from dgis.dimse.pdu import CALLED_AE_NOT_RECOGNIZED, Rejection
+from dgis.dimse.references import Commitment
 from dgis.dimse.server import DicomServer
-from dgis.dimse.services import Admitted, Attempt, Destination, Event, Incoming, Session, Stored
+from dgis.dimse.services import Admitted, Attempt, Destination, DueReport, Event, Incoming, Session, Stored
 from dgis.dimse.status import Refusal, Status
 
 CALLER = Caller("pacs", may=ALL_RIGHTS)
@@ -112,6 +113,10 @@ class Archive:
         self.commit_answer: Refusal | Stored | None = None
         self.refusal: Refusal | None = None
         self.abandoned = 0
+        self.commitments: list[Commitment] = []
+        self.due: list[DueReport] = []
+        self.statuses: list[tuple[int, int | None]] = []
+        self.looks = 0
         self.sink: Callable[[Incoming], object] = lambda incoming: MemorySink(self, incoming)
         self.converter: object = NoTranscoder()
 
@@ -159,6 +164,20 @@ class Archive:
 
     def transcoder(self):
         return self.converter
+
+    def commit(self, session: Session, asked: Commitment):
+        self.commitments.append(asked)
+        return self.refusal
+
+    def awaits_report(self, session: Session) -> bool:
+        return bool(self.commitments)
+
+    def next_report(self, session: Session):
+        self.looks += 1
+        return self.due.pop(0) if self.due else None
+
+    def reported(self, session: Session, report: DueReport, status: int | None) -> None:
+        self.statuses.append((report.transaction, status))
 
     def note(self, event: Event) -> None:
         self.events.append(event)

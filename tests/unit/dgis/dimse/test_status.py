@@ -5,7 +5,10 @@ from pynetdicom import status as other
 
 from dgis.dimse.status import Status, is_pending, is_warning
 
+# A Failure Reason (PS3.3 C.14.1.1) that is answered as a status: docs/decisions/0015-storage-commitment.md.
+REASONS = {0x0131: ("Failure", "Duplicate transaction UID")}
 TABLES = (
+    REASONS,
     other.GENERAL_STATUS,
     other.STORAGE_SERVICE_CLASS_STATUS,
     other.QR_FIND_SERVICE_CLASS_STATUS,
