@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -145,6 +145,18 @@ def _unsigned(raw: bytes, order: str) -> int | None:
 def forget() -> None:
     """Forget the original values that were remembered for speed."""
     _columns.cache_clear()
+
+
+def filled(level: Level, values: Mapping[str, str | int]) -> Row:
+    """Return a whole row of one level from the values it has: the others empty, names folded."""
+    row: Row = dict(_EMPTY[level.depth])
+    for attribute in STORED[level]:
+        value = values.get(attribute.column)
+        if value is not None:
+            row[attribute.column] = value
+            if columns := folded_columns(attribute):
+                row |= dict(zip(columns, _folded(attribute, str(value)), strict=True))
+    return row
 
 
 def extract(header: Buffer, transfer_syntax: str) -> Attributes:

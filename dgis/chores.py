@@ -32,11 +32,13 @@ from dgis.commitment.reporter import Means as ReportMeans
 from dgis.commitment.reporter import Reporter as ReportSender
 from dgis.configuration import Configuration
 from dgis.decoding import SpooledDecoder
+from dgis.departed.notes import Teller
 from dgis.dimse.limits import Limits as DicomLimits
 from dgis.erasure import intents, tombstones
 from dgis.erasure.eraser import Eraser, Means
 from dgis.keyholder.server import Restore
 from dgis.parts import deid_profile, now_ms, pixel_rules, scratch
+from dgis.publisher.about import Contributions
 from dgis.publisher.pack import Packer
 from dgis.publisher.publisher import Means as PublishMeans
 from dgis.publisher.publisher import Pace, Publisher
@@ -59,6 +61,7 @@ _EVICT_SECONDS = 5.0
 _ERASE_SECONDS = 1.0
 _COMPARE_MS = 6 * 3_600_000  # between passes over all keys: copies that are missing are made good as well
 _SEAL_SECONDS = 30.0
+_TELL_SECONDS = 5.0
 _FORGET_SECONDS = 600.0
 _COMMIT_SECONDS = 1.0
 _FORGET_OVER_MS = 90 * 86_400_000  # a Transaction UID that is used again until then is refused
@@ -94,7 +97,7 @@ def publishing(
         return Deidentifier(profile, secrets.site, gateway.facility, rules, decode)
 
     def publisher(own: Deidentifier, science: ScienceCheck) -> Publisher:
-        packer = Packer(own, science, about)
+        packer = Packer(own, science, about, contributions=Contributions(secrets.site))
         owner = Owner(gateway.name, f"{gateway.name}/{os.getpid()}/{uuid.uuid4().hex[:8]}")
         engine = replicas.engine
         means = PublishMeans(
@@ -150,9 +153,11 @@ def erasing(means: Means) -> list[Chore]:
 def tending(configuration: Configuration, log: ReceiveLog, replicas: Replicas) -> list[Chore]:
     """Return the chores that keep cache and nodes in order."""
     evictor = Evictor(log.files, replicas.engine, configuration.gateway.name, log.space)
+    teller = Teller(replicas.engine, replicas.fleet, now_ms)
     return [
         Chore("evict", _EVICT_SECONDS, _once(evictor.run_once)),
         *caring(configuration, replicas),
+        Chore("tell-departed", _TELL_SECONDS, lambda: teller.run_once() > 0),
     ]
 
 

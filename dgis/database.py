@@ -2,6 +2,7 @@
 
 import fcntl
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,6 +85,26 @@ def _one_at_a_time(engine: sa.Engine) -> Iterator[None]:
             yield
         finally:
             connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
+
+
+@contextmanager
+def alone(engine: sa.Engine, work: str) -> Iterator[bool]:
+    """Hold a piece of work for this process alone, over all gateways; yields False where another has it."""
+    if engine.dialect.name == "sqlite":
+        with Path(f"{engine.url.database}.{work}").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+        return
+    key = {"key": zlib.crc32(work.encode()) >> 1, "ours": _MIGRATION_LOCK}
+    with engine.connect() as connection:
+        got = connection.scalar(sa.text("SELECT pg_try_advisory_lock(:ours, :key)"), key)
+        yield bool(got)
+        # The lock goes with the session, however that ends.
+        connection.invalidate()
 
 
 def _as_the_gateway(connection: psycopg.Connection, _record: object) -> None:

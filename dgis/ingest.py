@@ -20,6 +20,7 @@ from dgis.keyholder.protocol import Identifiers, Keys
 # them have been seen with 120 KB.
 _HEADER_BYTES = 512 << 10
 _LONG_HEADER_BYTES = 32 << 20  # tried where the first stretch names no study: thousands of references
+HEADER_BYTES = (_HEADER_BYTES, _LONG_HEADER_BYTES)
 
 Pseudonyms = Callable[[Sequence[Identifiers]], Sequence[Keys]]
 
@@ -72,7 +73,7 @@ def whose(arrival: Arrival) -> Identifiers | None:
 
 def _attributes(arrival: Arrival) -> Attributes | str:
     found: Attributes | str = ""
-    for length in (_HEADER_BYTES, _LONG_HEADER_BYTES):
+    for length in HEADER_BYTES:
         try:
             with arrival.open() as extent:
                 head = extent.read(0, length)
@@ -85,18 +86,25 @@ def _attributes(arrival: Arrival) -> Attributes | str:
 
 
 def _read(meta: StoreMeta, head: bytes, length: int) -> Attributes | str:
-    if is_deflated(meta.transfer_syntax):
-        try:
-            head = zlib.decompressobj(wbits=-zlib.MAX_WBITS).decompress(head, length)
-        except zlib.error:
-            return "its deflated bytes are damaged"
-    found = extract(head, meta.transfer_syntax)
+    found = read_head(head, meta.transfer_syntax, length)
+    if found is None:
+        return "its deflated bytes are damaged"
     # The door compared the UIDs when it answered; what the index stands on is what it answered for.
     if found.sop_instance_uid != meta.sop_instance_uid:
         return "its SOP Instance UID is not the one it was sent under"
     if not found.study_instance_uid or not found.series_instance_uid:
         return "it names no study or no series"
     return found
+
+
+def read_head(head: bytes, transfer_syntax: str, most_bytes: int) -> Attributes | None:
+    """Read the attributes of the beginning of a data set; None where its deflated bytes are damaged."""
+    if is_deflated(transfer_syntax):
+        try:
+            head = zlib.decompressobj(wbits=-zlib.MAX_WBITS).decompress(head, most_bytes)
+        except zlib.error:
+            return None
+    return extract(head, transfer_syntax)
 
 
 def _identifiers(found: Attributes | str) -> Identifiers:

@@ -7,9 +7,11 @@ from catalog.remove import remove_instance
 from dgis.cache.conflicts import Replace
 from dgis.cache.outcomes import Arrival, Outcome, Unreadable
 from dgis.configuration import Configuration
+from dgis.departed import notes
+from dgis.departed.values import Why
 from dgis.ingest import ingester
 from dgis.keyholder.pseudonyms import pseudonymiser
-from dgis.parts import open_pseudonyms
+from dgis.parts import now_ms, open_pseudonyms
 from dgis.publisher.tables import publish_part_instance
 
 
@@ -29,6 +31,7 @@ def replacer(configuration: Configuration) -> Replace:
             )
             if connection.execute(on_its_way).first() is not None:
                 return Unreadable("the instance is being published just now; try again after dgis wait")
+            notes.add_instances(connection, [instead_of], Why.REPLACED, now_ms())
             remove_instance(connection, instead_of)
         return ingest(connection, [arrival])[0]
 

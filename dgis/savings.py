@@ -6,7 +6,7 @@ Nothing is written: the record and the sealed companion are made in memory with 
 import hashlib
 import secrets
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def _measure_series(name: str, files: Sequence[bytes], part_bytes: int) -> Savin
     ]
     record_bytes = companion_bytes = withheld = 0
     for part in cut(sources, part_bytes):
-        sealing = Sealing("measured", PatientKey("measured", secrets.token_bytes(32)), lambda _order: b"")
+        sealing = Sealing("measured", PatientKey("measured", secrets.token_bytes(32)), _no_rows)
         packed = pack(RecordKey("measured"), [each.source for each in part], packer, sealing)
         record_bytes += packed.record.size if packed.record else 0
         companion_bytes += packed.companion.size
@@ -106,3 +106,7 @@ def _data_set(file: bytes) -> tuple[memoryview, str] | None:
             syntax = file[start : start + length].rstrip(b"\0 ").decode("ascii", "replace")
         position = start + length
     return (memoryview(file)[position:], syntax) if syntax and position < len(file) else None
+
+
+def _no_rows(_order: Sequence[int], _reasons: Mapping[int, str]) -> bytes:
+    return b""

@@ -3,8 +3,10 @@
 import catalog.tables
 import dgis.accounting
 import dgis.commitment.tables
+import dgis.departed.tables
 import dgis.erasure.tables
 import dgis.publisher.tables
+import dgis.rebuild.tables
 import dgis.repository.tables
 import dgis.review.tables
 import dgis.tables
@@ -13,8 +15,10 @@ import replica.tables
 _OF_THE_GATEWAY = (
     dgis.accounting.door_count,
     dgis.commitment.tables.commitment,
+    dgis.departed.tables.departed,
     dgis.erasure.tables.erasure,
     dgis.publisher.tables.publish_part,
+    dgis.rebuild.tables.rebuild_run,
     dgis.repository.tables.audit_sent,
     dgis.review.tables.review_decision,
 )  # hang on dgis.tables.metadata

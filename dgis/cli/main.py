@@ -26,6 +26,7 @@ _COMMANDS = {
     "node": "dgis.cli.node:app",
     "scrub": "dgis.cli.care:scrub",
     "repair": "dgis.cli.care:repair",
+    "rebuild": "dgis.cli.rebuild:rebuild",
     "deid": "dgis.cli.deid:deid",
     "keys": "dgis.cli.keys:app",
     "audit": "dgis.cli.audit:app",

@@ -4,7 +4,7 @@ Nothing is written here: the same originals give the same record, byte for byte,
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -22,7 +22,9 @@ from deid.seal.reader import open_companion
 from deid.seal.values import Sealable, SealNames
 from deid.seal.writer import Companion, seal_part
 from deid.splice import PixelLayout, Program, program_for, published_payload, whole_program
+from dgis.publisher.about import Contributions
 from dgis.publisher.pieces import LazyPayloads, PiecesSource
+from dgis.publisher.rows import MakeRows
 from storage_nodes.names import RecordKey
 from storage_nodes.record.errors import RecordRefusedError
 from storage_nodes.record.manifest import JSON
@@ -87,8 +89,9 @@ class Sealing:
 
     site: str
     key: PatientKey = field(repr=False)
-    rows: Callable[[Sequence[int]], bytes]  # of originals, in the order of the companion
+    rows: MakeRows  # of originals, in the order of the companion
     spool: BinaryIO | None = None
+    about: Mapping[str, JSON] = field(default_factory=dict)  # what the record says of this part
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ class Packer:
     science: ScienceCheck
     about: Mapping[str, JSON]
     executor: Executor | None = None
+    contributions: Contributions | None = None  # absent: records do not say who contributed them
 
 
 _Forms = list[tuple[Source, Published]]
@@ -116,7 +120,7 @@ def pack(key: RecordKey, sources: Sequence[Source], packer: Packer, sealing: Sea
     told = [(source, *_checked(packer, source)) for source in sources]
     published = [(source, form) for source, form, _kept in told if isinstance(form, Published)]
     withheld = [(source, form.reason.value) for source, form, _kept in told if isinstance(form, Withheld)]
-    record, published, refused = _recorded(key, published, packer)
+    record, published, refused = _recorded(key, published, packer, sealing.about)
     withheld += refused
     in_record = {source.phi_instance_id for source, _form in published}
     sealables = [
@@ -124,7 +128,8 @@ def pack(key: RecordKey, sources: Sequence[Source], packer: Packer, sealing: Sea
         *(_whole(source) for source, _reason in withheld),
     ]
     order = [source.phi_instance_id for source, _said in (*published, *withheld)]
-    companion = _sealed(key, sealables, sealing, sealing.rows(order))
+    reasons = {source.phi_instance_id: reason for source, reason in withheld}
+    companion = _sealed(key, sealables, sealing, sealing.rows(order, reasons))
     return PackedPart(
         record=record,
         companion=companion,
@@ -137,14 +142,15 @@ def pack(key: RecordKey, sources: Sequence[Source], packer: Packer, sealing: Sea
 
 
 def _recorded(
-    key: RecordKey, published: _Forms, packer: Packer
+    key: RecordKey, published: _Forms, packer: Packer, about: Mapping[str, JSON]
 ) -> tuple[PackedRecord | None, _Forms, list[tuple[Source, str]]]:
     """Write the record; what has no place in one is left out of it and returned with the reason."""
     kept, refused = list(published), list[tuple[Source, str]]()
     while kept:
         instances = (_record_instance(source, form) for source, form in kept)
         try:
-            record = write_record(key, instances, manifest=packer.about, executor=packer.executor)
+            manifest = {**packer.about, **about}
+            record = write_record(key, instances, manifest=manifest, executor=packer.executor)
         except RecordRefusedError as error:
             if error.instance is None:
                 raise PackError(f"the record is refused: {error}") from None

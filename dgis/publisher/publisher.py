@@ -21,7 +21,6 @@ import structlog
 from catalog import publish as catalog
 from catalog.audit import trail
 from catalog.audit.values import Event, Happening, Json
-from catalog.tables import PHI
 from deid.elements import Buffer
 from deid.keys.generations import current_key
 from deid.keys.store import KeyStore
@@ -35,9 +34,10 @@ from dgis.keyholder.client import NotRestored
 from dgis.keyholder.protocol import RestoreRequest
 from dgis.keyholder.server import Restore
 from dgis.publisher import planning, queue
+from dgis.publisher.about import about_part
 from dgis.publisher.labelling import code_of
 from dgis.publisher.pack import PackedPart, Packer, PackError, Sealing, Source, pack
-from dgis.publisher.rows import sealed_rows
+from dgis.publisher.rows import contribution, sealed_rows, series_keys
 from dgis.publisher.values import Failure, Job, Original, Owner, Part, Result, Sealed, Step
 from dgis.review.carrying import note_outcomes
 from dgis.spooled import spooled
@@ -157,17 +157,16 @@ class Publisher:
 
     def _pack(self, part: Part, stack: ExitStack) -> tuple[_Key, PackedPart]:
         with reading(self._engine) as connection:
-            series = PHI.series.c
-            of_series = sa.select(series.patient_key, series.study_key, series.modality)
-            row = connection.execute(of_series.where(series.id == part.phi_series_id)).one()
-            rows = sealed_rows(
-                connection, part.phi_series_id, [each.phi_instance_id for each in part.originals]
-            )
-        key = current_key(self._keys, row.patient_key)
+            keys = series_keys(connection, part.phi_series_id)
+            by = contribution(connection, part.phi_series_id)
+            rows = sealed_rows(connection, part, self._owner.gateway_id)
+        key = current_key(self._keys, keys.patient)
         failpoints.hit("publish.keyed")
         sources = [self._open(original, stack) for original in part.originals]
-        packed = pack(part.record_key, sources, self._packer, Sealing(self._keys.site, key, rows))
-        return _Key(row.patient_key, key.name, row.study_key, code_of(row.modality)), packed
+        about = about_part(part, keys.patient, by, self._packer.contributions)
+        sealing = Sealing(self._keys.site, key, rows, about=about)
+        packed = pack(part.record_key, sources, self._packer, sealing)
+        return _Key(keys.patient, key.name, keys.study, code_of(keys.modality)), packed
 
     def _open(self, original: Original, stack: ExitStack) -> Source:
         location = original.location

@@ -47,7 +47,7 @@ def claim(connection: sa.Connection, owner: Owner, now_ms: int, lease_ms: int) -
         else:
             _take(connection, owner, row, now_ms, lease_ms)
             key = RecordKey(row.record_key)
-            return Part(row.id, row.phi_series_id, key, row.attempts + 1, originals, state)
+            return Part(row.id, row.phi_series_id, key, row.attempts + 1, originals, state, row.planned_ms)
     return None
 
 

@@ -114,6 +114,7 @@ class Part:
     attempts: int
     originals: tuple[Original, ...]
     state: PartState = PartState.WAITING
+    planned_ms: int = 0
 
     @property
     def decided(self) -> bool:

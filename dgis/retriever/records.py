@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from deid.keys.values import PatientKey
 from deid.seal.reader import CompanionReader, open_companion, read_names
-from deid.seal.values import SealReason, SealRefused
+from deid.seal.values import SealNames, SealReason, SealRefused
 from dgis import layouts
 from replica.fleet import Fleet
 from replica.locate import locate
@@ -86,6 +86,14 @@ class Record:
             source, lambda each: RecordReader(each, layout, read_ahead_bytes=read_ahead_bytes)
         )
 
+    def ask(self, question: Callable[[RecordReader], Answer]) -> Answer:
+        """Put a question to the record; on damage, again to the next copy.
+
+        Raises:
+            NotHere: no copy gives the answer.
+        """
+        return self._copies.ask(question)
+
     def payload(self, position: int, number: int) -> Buffer:
         """Return one frame or fragment as it was published.
 
@@ -129,6 +137,7 @@ class Companion:
         self._part = part
         self._key_of = key_of
         self._patient_key: str | None = None
+        self.asked_for = ""  # which key the copy read last asked for: nothing vouches for that
         self._copies = _Replicated(source, self._opened)
 
     def ask(self, question: Callable[[CompanionReader], Answer]) -> Answer:
@@ -140,6 +149,19 @@ class Companion:
         """
         self.check_key()
         return self._copies.ask(question)
+
+    @property
+    def key_name(self) -> str | None:
+        """Which key it opened with; None before it was asked."""
+        return self._patient_key
+
+    def reject(self, error: Exception) -> None:
+        """Give up the copy that was read last: the caller knows that it lies.
+
+        Raises:
+            NotHere: there is no other copy.
+        """
+        self._copies.reject(error)
 
     def check_key(self) -> None:
         """Ask for the key again, where the companion is open.
@@ -154,6 +176,7 @@ class Companion:
         names = read_names(source)  # nothing vouches for them until the companion is opened
         if names.part != self._part:
             raise SealRefused(SealReason.OTHER_COMPANION)  # whole, and of other images: a node changed them
+        self.asked_for = names.patient_key
         try:
             key = self._key_of(names.patient_key)
         except ValueError as error:
@@ -193,6 +216,15 @@ class Shelf:
             NotHere: the index knows of none.
         """
         return Companion(self._source(self._located(key, Kind.SEALED)), key, key_of)
+
+    def companion_names(self, key: RecordKey) -> SealNames:
+        """Return what a sealed companion calls itself in clear; nothing vouches for it.
+
+        Raises:
+            NotHere: the index knows of none.
+            NoCopyLeft, SealRefused: the copies cannot be read.
+        """
+        return read_names(self._source(self._located(key, Kind.SEALED)))
 
     def _located(self, key: RecordKey, kind: Kind) -> Located:
         with self._engine.connect() as connection:

@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from catalog.remove import withdraw_published
 from catalog.tables import PHI
 from deid.outcome import WithheldReason
+from dgis.departed import notes
+from dgis.departed.values import Why
 from dgis.review import log, planned
 from dgis.review.standing import Standing, for_its_pixels, standings
 from dgis.review.values import REVIEWABLE, Answer, Choice, Decided, Item, Refused, Ruling, State
@@ -81,6 +83,8 @@ def _decide(
     log.add(connection, found, ruling, reviewer.name, reviewer.at_ms)
     if ruling.choice is Choice.WITHDRAW:
         planned.take_back(connection, [each.phi_instance_id for each in found], reviewer.at_ms)
+        shown = [each.phi_instance_id for each in found if each.item.state is State.PUBLISHED]
+        notes.add_instances(connection, shown, Why.WITHDRAWN, reviewer.at_ms)
         for each in found:
             if each.item.state is State.PUBLISHED:
                 withdraw_published(connection, each.phi_instance_id, WithheldReason.WITHDRAWN.value)

@@ -31,6 +31,7 @@ from dgis.identity.wire import to_json
 from dgis.ingest import ingester
 from dgis.keyholder.pseudonyms import pseudonymiser
 from dgis.keyholder.restore import Restorer
+from dgis.publisher.about import Contributions
 from dgis.publisher.pack import Packer
 from dgis.publisher.publisher import Means, Pace, Publisher
 from dgis.publisher.values import Owner
@@ -102,7 +103,9 @@ class Site:
 
     @staticmethod
     def new_packer():
-        return Packer(Deidentifier(Profile(), SiteSecrets(SECRET), FACILITY), ScienceCheck(Profile()), {})
+        secrets = SiteSecrets(SECRET)
+        own = Deidentifier(Profile(), secrets, FACILITY)
+        return Packer(own, ScienceCheck(Profile()), {}, contributions=Contributions(secrets))
 
     def pseudonyms(self, of):
         return [self.pseudonymise(each) for each in of]

@@ -15,7 +15,7 @@ from storage_nodes.record.reader import RecordReader
 from tests.unit.dgis.site import Site, digest, phantom
 
 KEY = RecordKey("2.25.1.part")
-SEALING = Sealing("site", PatientKey("patient", bytes(32)), lambda order: repr(order).encode())
+SEALING = Sealing("site", PatientKey("patient", bytes(32)), lambda order, _reasons: repr(order).encode())
 
 
 def sources(images):
@@ -57,7 +57,7 @@ def test_published_instances_come_first_and_the_others_behind_them():
     uids = [image.sop_instance_uid for image in images]
     packer = Packer(Refusing(refused=[uids[1]], withheld=[uids[3]]), ScienceCheck(Profile()), {})
     orders = []
-    sealing = replace(SEALING, rows=lambda order: orders.append(list(order)) or b"")
+    sealing = replace(SEALING, rows=lambda order, _reasons: orders.append(list(order)) or b"")
     packed = pack(KEY, sources(images), packer, sealing)
     assert [each.phi_instance_id for each in packed.published] == [10, 12, 14]
     assert [each.phi_instance_id for each in packed.withheld] == [13, 11]

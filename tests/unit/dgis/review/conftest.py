@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
@@ -6,10 +7,8 @@ import pytest
 from deid.engine import Deidentifier
 from deid.profile import Profile
 from deid.pseudonyms import SiteSecrets
-from deid.science.check import ScienceCheck
 from dgis.decoding import SpooledDecoder
 from dgis.keyholder.protocol import RestoreRequest
-from dgis.publisher.pack import Packer
 from dgis.review.review import Reviewer, decide, decide_series, queue
 from dgis.review.values import Ruling, State
 from dgis.transcode.transcoder import GatewayTranscoder
@@ -26,9 +25,8 @@ class Desk:
     def __init__(self, site, transcoder):
         self.site = site
         decode = SpooledDecoder(transcoder, None)
-        site.packer = Packer(
-            Deidentifier(Profile(), SiteSecrets(SECRET), FACILITY, None, decode), ScienceCheck(Profile()), {}
-        )
+        own = Deidentifier(Profile(), SiteSecrets(SECRET), FACILITY, None, decode)
+        site.packer = replace(site.packer, deidentifier=own)
 
     def queue(self, states=(State.WAITING,)):
         with self.site.engine.connect() as connection:
