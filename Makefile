@@ -67,7 +67,7 @@ bench-decision: $(STAMP)  ## what the decision costs a query and a retrieve, on 
 planted: $(STAMP)  ## hunt for planted identity in what deid makes of more corpora: make planted SEEDS=20
 	@DGIS_TEST_PLANTED_SEEDS="$$(seq -s ' ' 1 $(or $(SEEDS),10))" $(BIN)/python -m pytest -q --show-capture=no --timeout 0 tests/conformance/test_deid_planted.py
 
-engines:           ## install what some tests talk to (Debian, root): dcmtk, PostgreSQL, rsyslog, strace, ...
+engines:           ## install what some tests talk to (Debian, root): dcmtk, PostgreSQL, Ceph, rsyslog, ...
 	@deploy/engines.sh
 
 kerberos: $(VENV)/.kerberos  ## the extra for Kerberos tickets, built against libkrb5-dev (make engines)

@@ -1,20 +1,33 @@
 #!/bin/sh
-# Installs what some tests talk to: dcmtk clients, dicom3tools, dcm2niix, PostgreSQL, rsyslog, strace, MIT Kerberos, identity providers.
-# Debian, root. Starts nothing.
+# Installs what some tests talk to, as far as it is missing. Debian, root. Starts nothing.
 set -eu
 have() { command -v "$1" >/dev/null 2>&1; }
-postgres() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || have initdb; }
-syslog() { have rsyslogd && ls /usr/lib/*/rsyslog/lmnsd_gtls.so >/dev/null 2>&1; }
-saml() { [ -d /usr/share/simplesamlphp/www ] && have php; }
+there() { ls $1 >/dev/null 2>&1; }
 oidc="$(dirname "$0")/../tests/engines/oidc"
-kerberos() { have kinit && [ -x /usr/sbin/krb5kdc ] && have krb5-config && ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1; }
-debian() { have storescu && have dciodvfy && have dcm2niix && have strace && have curl && postgres && syslog && saml && kerberos && have npm; }
-if debian && [ -d "$oidc/node_modules" ]; then
-    echo "engines: all there"
-    exit 0
-fi
-if ! debian; then
-    have apt-get || { echo "engines: this script knows Debian only; install dcmtk, dicom3tools, dcm2niix, postgresql, rsyslog with gnutls, strace, curl, simplesamlphp, krb5-kdc, krb5-user, libkrb5-dev, libfaketime and npm by hand" >&2; exit 1; }
+
+missing=
+# need PACKAGES CHECK...: the packages are wanted where the check fails.
+need() { packages=$1; shift; "$@" || missing="$missing $packages"; }
+need dcmtk                         have storescu
+need dicom3tools                   have dciodvfy
+need dcm2niix                      have dcm2niix
+need strace                        have strace
+need curl                          have curl
+need postgresql                    there "/usr/lib/postgresql/*/bin/initdb"
+need "ceph-mon ceph-common"        have ceph-mon
+need ceph-osd                      have ceph-osd
+need radosgw                       have radosgw
+need "rsyslog rsyslog-gnutls"      there "/usr/lib/*/rsyslog/lmnsd_gtls.so"
+need simplesamlphp                 there /usr/share/simplesamlphp/www
+need "php-cli php-xml php-mbstring php-curl" have php
+need "krb5-kdc krb5-admin-server"  there /usr/sbin/krb5kdc
+need krb5-user                     have kinit
+need "libkrb5-dev gcc libc6-dev"   have krb5-config
+need libfaketime                   there "/usr/lib/*/faketime/libfaketime.so.1"
+need "nodejs npm"                  have npm
+
+if [ -n "$missing" ]; then
+    have apt-get || { echo "engines: this script knows Debian only; install by hand what these packages bring:$missing" >&2; exit 1; }
     [ "$(id -u)" = 0 ] || { echo "engines: needs root (try: sudo make engines)" >&2; exit 1; }
     export DEBIAN_FRONTEND=noninteractive
     # A package's own start scripts are kept from starting a server: the tests start their own, on loopback.
@@ -23,9 +36,6 @@ if ! debian; then
     if [ ! -e "$policy" ]; then printf '#!/bin/sh\nexit 101\n' >"$policy"; chmod +x "$policy"; made=yes; fi
     trap '[ -z "$made" ] || rm -f "$policy"' EXIT
     apt-get update -q
-    apt-get install -q -y --no-install-recommends dcmtk dicom3tools dcm2niix strace curl postgresql \
-        rsyslog rsyslog-gnutls simplesamlphp php-cli php-xml php-mbstring php-curl \
-        krb5-kdc krb5-admin-server krb5-user libkrb5-dev gcc libc6-dev libfaketime
-    have npm || apt-get install -q -y --no-install-recommends nodejs npm
+    apt-get install -q -y --no-install-recommends $missing
 fi
-npm ci --prefix "$oidc" --ignore-scripts --no-audit --no-fund  # as its lock file says, with digests
+[ -d "$oidc/node_modules" ] || npm ci --prefix "$oidc" --ignore-scripts --no-audit --no-fund  # as its lock file says, with digests

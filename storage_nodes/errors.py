@@ -40,3 +40,15 @@ class NodeFull(NodeError):  # noqa: N818 (as above)
 
 class NameTaken(NodeError):  # noqa: N818 (as above)
     """Other bytes lie under that name: names carry a content hash, so what lies there is damaged."""
+
+
+class ObjectLocked(NodeError):  # noqa: N818 (as above)
+    """The node keeps the object against a delete, as it was told to when the object was put.
+
+    Attributes:
+        until_ms: epoch milliseconds; no delete succeeds before. None: until somebody lifts a legal hold.
+    """
+
+    def __init__(self, node: str, trouble: str, until_ms: int | None) -> None:
+        super().__init__(node, trouble)
+        self.until_ms = until_ms

@@ -110,7 +110,11 @@ class Node(Protocol):
         """
 
     def delete(self, name: ObjectName) -> None:
-        """Remove the object; where there is none that is success. Durable as put is."""
+        """Remove the object; where there is none that is success. Durable as put is.
+
+        Raises:
+            ObjectLocked: the node was told to keep it longer; it can be read as before.
+        """
 
     def clean_leftovers(self, older_than_seconds: float) -> int:
         """Remove what crashed puts left hidden, begun longer ago than any put takes; returns how many."""

@@ -1,17 +1,28 @@
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from botocore.exceptions import ClientError
 
 from storage_nodes.body import size_of
-from storage_nodes.errors import NameTaken, NodeRefused, NodeUnavailable, ObjectDamaged, ObjectMissing
+from storage_nodes.errors import (
+    DigestMismatch,
+    NameTaken,
+    NodeRefused,
+    NodeUnavailable,
+    ObjectDamaged,
+    ObjectMissing,
+)
 from storage_nodes.names import InvalidNameError, ObjectName
 from storage_nodes.node import Body, Capabilities, ObjectStat, check_range
+from storage_nodes.s3_claim import FOLDER, claimed
 from storage_nodes.s3_client import S3Location, make_client
-from storage_nodes.s3_errors import TAKEN, code_of, s3_errors
-from storage_nodes.s3_upload import DIGEST_KEY, PartSizes, Upload
+from storage_nodes.s3_errors import OVERTAKEN, code_of, s3_errors
+from storage_nodes.s3_leftovers import abort_uploads, remove_claims
+from storage_nodes.s3_lock import delete_versions, keeps_versions, lock, lock_arguments
+from storage_nodes.s3_parts import send_in_parts
+from storage_nodes.s3_upload import DIGEST_KEY, PartSizes, Target, send_at_once
 from storage_nodes.wrappers.verify import digest_of
 
 if TYPE_CHECKING:
@@ -26,11 +37,13 @@ class S3Node:
 
     What proves what: Content-MD5 lets the server compare what arrived (real servers do, mocks may not); the
     SHA-256 in the object's metadata is what *we* said when we put it, so `stat` shows which object it is
-    meant to be; that the bytes are those, only reading them shows (`Proof.READ_BACK`, and the scrub).
+    meant to be; that the bytes are those, only reading them shows (`Proof.READ_BACK`, and the scrub). An ETag
+    is believed of a part that was sent before, and what was made of such parts is read back.
 
     Put if absent: the object is looked for first; whether two *different* bodies may cross between that look
     and the put depends on the server (`S3Location.conditional_put`). Names hold the hash of the bytes, so
-    different bodies under one name are damage, not a race of honest writers.
+    different bodies under one name are damage, not a race of honest writers. A bucket that keeps versions
+    loses neither body; of Ceph's, no such bucket honours the condition.
     """
 
     kind: Final = "s3"
@@ -46,6 +59,8 @@ class S3Node:
         self.site: Final = site
         self.capabilities: Final = Capabilities(conditional_put=location.conditional_put)
         self._client: S3Client = make_client(location)
+        self._location = location
+        self._versioned: bool | None = None  # asked when first needed
         self._bucket = location.bucket
         self._prefix = f"{location.prefix}/" if location.prefix else ""
         self._sizes = sizes
@@ -56,15 +71,13 @@ class S3Node:
 
     def put(self, name: ObjectName, body: Body, sha256: bytes) -> None:
         """Look, send, and where the server can, on condition that there is still nothing."""
-        if self._is_there(name, body, sha256):
-            return
-        condition = {"IfNoneMatch": "*"} if self.capabilities.conditional_put else {}
-        upload = Upload(self._client, self.name, self._bucket, self._key(name), sha256, condition)
         with s3_errors(self.name):
+            if self._is_there(name, body, sha256):
+                return
             try:
-                upload.run(body, self._sizes)
+                self._send(name, body, sha256)
             except ClientError as error:
-                if not condition or code_of(error) not in TAKEN:
+                if code_of(error) not in OVERTAKEN:
                     raise
                 if not self._is_there(name, body, sha256):
                     raise NodeUnavailable(self.name, "another put was under way at the same moment") from None
@@ -92,8 +105,8 @@ class S3Node:
 
     def stat(self, name: ObjectName) -> ObjectStat:
         """Ask for the object's head; where there is none, make sure that there is a bucket."""
-        found = self._head(name)
-        if found is None:
+        head = self._ask_head(name)
+        if head is None:
             with s3_errors(self.name):
                 try:
                     self._client.head_bucket(Bucket=self._bucket)
@@ -102,7 +115,7 @@ class S3Node:
                         raise NodeRefused(self.name, "there is no such bucket") from None
                     raise
             raise ObjectMissing(self.name, "no such object")
-        return found
+        return _stat_of(name, head)
 
     def list(self, prefix: str = "") -> Iterator[ObjectStat]:
         """Page through the bucket; the server sorts by the bytes of the key. Listings hold no digests."""
@@ -119,58 +132,86 @@ class S3Node:
     def delete(self, name: ObjectName) -> None:
         """Delete one object: deleting many in one request wants a Content-MD5 that botocore does not send."""
         with suppress(ObjectMissing), s3_errors(self.name):
-            self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
+            if self._versioned is None:
+                self._versioned = keeps_versions(self._client, self._bucket)
+            if self._versioned:
+                delete_versions(self._client, self.name, self._bucket, self._key(name))
+            else:
+                self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
 
     def clean_leftovers(self, older_than_seconds: float) -> int:
-        """Abort uploads in parts that were begun long ago and never completed."""
+        """Abort uploads in parts that were begun long ago and never completed; remove their claims."""
         oldest_kept = datetime.now(UTC) - timedelta(seconds=older_than_seconds)
-        removed = 0
-        pages = self._client.get_paginator("list_multipart_uploads").paginate(
-            Bucket=self._bucket, Prefix=self._prefix
-        )
         with s3_errors(self.name):
-            try:
-                for page in pages:
-                    for upload in page.get("Uploads", ()):
-                        if upload["Initiated"] < oldest_kept:
-                            self._client.abort_multipart_upload(
-                                Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"]
-                            )
-                            removed += 1
-            except self._client.exceptions.NoSuchUpload:
-                pass  # aborted by somebody else; rclone says the same of an empty list
-        return removed
+            uploads = abort_uploads(self._client, self._bucket, self._prefix, oldest_kept)
+            return uploads + remove_claims(self._client, self._bucket, self._prefix, oldest_kept)
+
+    def _send(self, name: ObjectName, body: Body, sha256: bytes) -> None:
+        """Send the object; the requests of a claim stand around an upload in parts."""
+        condition = {"IfNoneMatch": "*"} if self.capabilities.conditional_put else {}
+        key = self._key(name)
+        lock = lock_arguments(self._location)
+        target = Target(self._client, self.name, self._bucket, key, sha256, condition, lock)
+        if size_of(body) <= self._sizes.above_bytes:
+            send_at_once(target, body)
+        elif not condition:
+            self._send_in_parts(target, name, body)
+        else:
+            with claimed(target, f"{self._prefix}{FOLDER}{name}"):
+                if not self._is_there(name, body, sha256):
+                    self._send_in_parts(target, name, body)
+
+    def _send_in_parts(self, target: Target, name: ObjectName, body: Body) -> None:
+        if send_in_parts(target, body, self._sizes):
+            self._prove(name, target.sha256)
+        if target.lock:
+            lock(self._client, self._bucket, target.key, target.lock)
+
+    def _prove(self, name: ObjectName, sha256: bytes) -> None:
+        """Read back what was made of parts of an earlier attempt; what is wrong goes, and is sent anew."""
+        found = self.stat(name)
+        if found.sha256 != sha256 or digest_of(self, name, found.size) != sha256:
+            self.delete(name)
+            raise DigestMismatch(self.name, "parts that were sent before are not what the server says")
 
     def _is_there(self, name: ObjectName, body: Body, sha256: bytes) -> bool:
-        """Tell whether the object is there; by its stated digest, else by its bytes."""
-        found = self._head(name)
-        if found is None:
+        """Tell whether the object is there; by its stated digest, else by its bytes; lock it if it is not."""
+        head = self._ask_head(name)
+        if head is None:
             return False
+        found = _stat_of(name, head)
         same = found.size == size_of(body) and (
             found.sha256 == sha256 or digest_of(self, name, found.size) == sha256
         )
         if not same:
             raise NameTaken(self.name, "other bytes lie under this name")
+        if self._location.object_lock_days and "ObjectLockRetainUntilDate" not in head:
+            lock(self._client, self._bucket, self._key(name), lock_arguments(self._location))
         return True
 
-    def _head(self, name: ObjectName) -> ObjectStat | None:
+    def _ask_head(self, name: ObjectName) -> dict[str, Any] | None:
+        where = {"Bucket": self._bucket, "Key": self._key(name)}
         try:
             with s3_errors(self.name):
-                head: Any = self._client.head_object(Bucket=self._bucket, Key=self._key(name))
+                try:
+                    return cast("dict[str, Any]", self._client.head_object(**where))
+                except ClientError as error:
+                    if (
+                        code_of(error) == "403"
+                    ):  # a HEAD is not told what is wrong: the key, the secret, the clock
+                        self._client.get_object(**where, Range="bytes=0-0")["Body"].close()
+                    raise
         except ObjectMissing:
             return None
-        metadata = {
-            key.lower(): value for key, value in head["Metadata"].items()
-        }  # some servers write `Sha256`
-        return ObjectStat(
-            name,
-            head["ContentLength"],
-            _digest(metadata.get(DIGEST_KEY, "")),
-            _milliseconds(head["LastModified"]),
-        )
 
     def _key(self, name: ObjectName) -> str:
         return f"{self._prefix}{name}"
+
+
+def _stat_of(name: ObjectName, head: dict[str, Any]) -> ObjectStat:
+    metadata = {key.lower(): value for key, value in head["Metadata"].items()}  # some servers write `Sha256`
+    digest = _digest(metadata.get(DIGEST_KEY, ""))
+    return ObjectStat(name, head["ContentLength"], digest, _milliseconds(head["LastModified"]))
 
 
 def _digest(text: str) -> bytes | None:

@@ -1,13 +1,15 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import botocore.session
 from botocore.config import Config
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+LockMode: TypeAlias = Literal["compliance", "governance"]
 
 _CONNECT_SECONDS: Final = 5
 _READ_SECONDS: Final = 30
@@ -25,6 +27,9 @@ class S3Location:
         conditional_put: the server is known to honour `If-None-Match: *` on PUT and on completing an upload.
             Not found out by trying: some servers accept the header, ignore it and overwrite.
         ca_file: certificates to trust instead of the public ones.
+        object_lock_days: for how long each object is locked against deletion (S3 Object Lock, which the
+            bucket must have been made with); 0: not at all.
+        object_lock_mode: `compliance`: nobody can lift it; `governance`: who has the right to bypass it can.
     """
 
     endpoint: str
@@ -35,6 +40,8 @@ class S3Location:
     prefix: str = ""
     conditional_put: bool = False
     ca_file: Path | None = None
+    object_lock_days: int = 0
+    object_lock_mode: LockMode = "compliance"
 
 
 def make_client(location: S3Location) -> "S3Client":

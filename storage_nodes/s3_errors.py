@@ -33,6 +33,8 @@ _CODES: Final[dict[str, Meaning]] = {
     "416": (ObjectDamaged, "the object ends before the range that was asked for"),
     "BadDigest": (DigestMismatch, "what arrived is not what was sent"),
     "InvalidDigest": (DigestMismatch, "what arrived is not what was sent"),
+    "InvalidPart": (NodeUnavailable, "another upload of the same name was under way"),
+    "SlowDown": (NodeUnavailable, "the server asks for patience"),
     "NoSuchUpload": (NodeUnavailable, "the upload was aborted meanwhile"),
     "IncompleteBody": (NodeUnavailable, "the connection broke while the object was sent"),
     "RequestTimeout": (NodeUnavailable, "the connection broke while the object was sent"),
@@ -56,6 +58,10 @@ _STATUSES: Final[dict[int, Meaning]] = {
 }
 TAKEN: Final = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
 """What a conditional put is told when an object is there, or comes at the same moment."""
+UNKNOWN_UPLOAD: Final = {"NoSuchUpload", "NoSuchKey", "404"}
+"""What an upload in parts is told when another put of the same bytes completes it, or it was aborted."""
+OVERTAKEN: Final = TAKEN | UNKNOWN_UPLOAD | {"InvalidPart"}
+"""What a put is told when another one of the same name was quicker."""
 
 
 @contextmanager

@@ -4,25 +4,19 @@ import base64
 import hashlib
 import io
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from storage_nodes.body import pieces, size_of
+from storage_nodes.body import pieces
 from storage_nodes.errors import DigestMismatch
 from storage_nodes.node import Body, Buffer
-from storage_nodes.s3_body import BodyReader, cut
+from storage_nodes.s3_body import BodyReader
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 DIGEST_KEY: Final = "sha256"
 """Of the user metadata (`x-amz-meta-sha256`), lower case hexadecimal."""
-_MOST_PARTS: Final = 10_000
-"""AWS S3 User Guide, "Amazon S3 multipart upload limits"."""
 _SEND_BYTES: Final = 1 << 20
 
 
@@ -40,11 +34,12 @@ class PartSizes:
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class Target:
     """Where an object goes, and as what.
 
     Attributes:
         condition: further arguments of the request that makes the object visible.
+        lock: further arguments of a request that makes an object which is to be locked.
     """
 
     client: "S3Client"
@@ -53,80 +48,59 @@ class Upload:
     key: str
     sha256: bytes
     condition: dict[str, Any]
+    lock: dict[str, Any]
 
-    def run(self, body: Body, sizes: PartSizes) -> None:
-        """Send the object; it becomes visible with the last request, whole.
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the object says of itself."""
+        return {DIGEST_KEY: self.sha256.hex()}
+
+    def compare(self, digest: bytes) -> None:
+        """Hold what was read of the body to what was announced.
 
         Raises:
-            DigestMismatch: the body is not what was announced; nothing is visible.
-            botocore.exceptions.ClientError: the server refuses.
+            DigestMismatch: it is something else.
         """
-        size = size_of(body)
-        if size > sizes.above_bytes:
-            self._in_parts(body, max(sizes.part_bytes, -(-size // _MOST_PARTS)))
-        else:
-            self._at_once(list(pieces(body)))
-
-    def _at_once(self, buffers: list[Buffer]) -> None:
-        digest = hashlib.sha256()
-        for buffer in buffers:
-            digest.update(buffer)
-        self._compare(digest.digest())
-        self.client.put_object(
-            Bucket=self.bucket,
-            Key=self.key,
-            Body=_file(buffers),
-            ContentMD5=_md5(buffers),
-            Metadata={DIGEST_KEY: self.sha256.hex()},
-            **self.condition,
-        )
-
-    def _in_parts(self, body: Body, part_bytes: int) -> None:
-        begun = self.client.create_multipart_upload(
-            Bucket=self.bucket, Key=self.key, Metadata={DIGEST_KEY: self.sha256.hex()}
-        )
-        upload_id = begun["UploadId"]
-        try:
-            digest = hashlib.sha256()
-            sent: list[CompletedPartTypeDef] = []
-            for number, part in enumerate(cut(pieces(body), part_bytes), start=1):
-                for buffer in part:
-                    digest.update(buffer)
-                done = self.client.upload_part(
-                    Bucket=self.bucket,
-                    Key=self.key,
-                    UploadId=upload_id,
-                    PartNumber=number,
-                    Body=_file(part),
-                    ContentMD5=_md5(part),
-                )
-                sent.append({"PartNumber": number, "ETag": done["ETag"]})
-            self._compare(digest.digest())
-            self.client.complete_multipart_upload(
-                Bucket=self.bucket,
-                Key=self.key,
-                UploadId=upload_id,
-                MultipartUpload={"Parts": sent},
-                **self.condition,
-            )
-        except BaseException:
-            # Parts are paid for and invisible; what cannot be aborted now is found by `clean_leftovers`.
-            with suppress(ClientError, BotoCoreError):
-                self.client.abort_multipart_upload(Bucket=self.bucket, Key=self.key, UploadId=upload_id)
-            raise
-
-    def _compare(self, digest: bytes) -> None:
         if digest != self.sha256:
             raise DigestMismatch(self.node, "what was to be put has another SHA-256 than was announced")
 
 
-def _file(buffers: Iterable[Buffer]) -> io.BufferedReader:
+def send_at_once(target: Target, body: Body) -> None:
+    """Send a small object; it becomes visible whole.
+
+    Raises:
+        DigestMismatch: the body is not what was announced; nothing was sent.
+        botocore.exceptions.ClientError: the server refuses.
+    """
+    buffers = list(pieces(body))
+    digest = hashlib.sha256()
+    for buffer in buffers:
+        digest.update(buffer)
+    target.compare(digest.digest())
+    target.client.put_object(
+        Bucket=target.bucket,
+        Key=target.key,
+        Body=as_file(buffers),
+        ContentMD5=content_md5(md5_of(buffers)),
+        Metadata=target.metadata,
+        **target.condition,
+        **target.lock,
+    )
+
+
+def as_file(buffers: Iterable[Buffer]) -> io.BufferedReader:
+    """Return buffers as what botocore sends."""
     return io.BufferedReader(BodyReader(buffers), _SEND_BYTES)
 
 
-def _md5(buffers: Iterable[Buffer]) -> str:
-    """Return the Content-MD5 (RFC 1864), with which a server compares what arrived."""
+def md5_of(buffers: Iterable[Buffer]) -> bytes:
+    """Return the MD5 that a server compares with what arrived, and states as ETag of a part."""
     digest = hashlib.md5(usedforsecurity=False)
     for buffer in buffers:
         digest.update(buffer)
-    return base64.b64encode(digest.digest()).decode()
+    return digest.digest()
+
+
+def content_md5(digest: bytes) -> str:
+    """Return the digest as a header (RFC 1864)."""
+    return base64.b64encode(digest).decode()

@@ -1,6 +1,7 @@
 import pytest
 
 from tests.corpus import require_corpus
+from tests.engines.ceph import ceph, ceph_clusters  # noqa: F401 - fixtures, found by name
 from tests.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures, found by name
 from tests.tools.report import pytest_terminal_summary  # noqa: F401 - a hook, found by name
 

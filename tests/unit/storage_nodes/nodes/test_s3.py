@@ -112,18 +112,87 @@ def test_a_large_object_goes_in_parts_each_with_its_digest(node, requests):
     assert node.stat(name).sha256 == sha256(data)
 
 
-@pytest.mark.parametrize("at", ["UploadPart", "CompleteMultipartUpload"])
-def test_an_upload_that_fails_is_aborted(node, at):
+@pytest.mark.parametrize(("at", "left"), [("UploadPart", 2), ("CompleteMultipartUpload", 0)])
+def test_an_upload_without_an_answer_is_taken_up_by_the_next_put(node, requests, at, left):
+    asked = []
+
     def refuse(**_):
-        raise ConnectionClosedError(endpoint_url="http://x")
+        asked.append(at)
+        if len(asked) == (2 if at == "UploadPart" else 1):
+            raise ConnectionClosedError(endpoint_url="http://x")
 
     node._client.meta.events.register(f"before-call.s3.{at}", refuse)
-    name, data = some_name(), bytes(7 * _MIB)
+    name, data = some_name(), bytes(5 * _MIB) + bytes(range(256)) * (4096 * 5) + b"end"
     with pytest.raises(NodeUnavailable):
         node.put(name, data, sha256(data))
-    assert "Uploads" not in node._client.list_multipart_uploads(Bucket="grid", Prefix=f"p/{name}")
     with pytest.raises(ObjectMissing):
         node.stat(name)
+    node._client.meta.events.unregister(f"before-call.s3.{at}", refuse)
+    del requests[:]
+    node.put(name, data, sha256(data))
+    operations = [operation for operation, _ in requests]
+    assert operations.count("CreateMultipartUpload") == 0
+    assert operations.count("UploadPart") == left
+    assert node.get(name) == data
+    assert "Uploads" not in node._client.list_multipart_uploads(Bucket="grid", Prefix=f"p/{name}")
+
+
+def test_parts_that_are_not_what_the_server_says_do_not_count(node):
+    name, data = some_name(), bytes(11 * _MIB)
+    key = f"p/{name}"
+    begun = node._client.create_multipart_upload(
+        Bucket="grid", Key=key, Metadata={"sha256": sha256(data).hex()}
+    )
+    node._client.upload_part(
+        Bucket="grid", Key=key, UploadId=begun["UploadId"], PartNumber=1, Body=b"x" * (5 * _MIB)
+    )
+
+    def lie(parsed, **_):
+        parsed["Parts"][0]["ETag"] = hashlib.md5(bytes(5 * _MIB)).hexdigest()
+
+    def agree(params, **_):  # the server takes its own tag only
+        params["MultipartUpload"]["Parts"][0]["ETag"] = hashlib.md5(b"x" * (5 * _MIB)).hexdigest()
+
+    node._client.meta.events.register("after-call.s3.ListParts", lie)
+    node._client.meta.events.register("before-parameter-build.s3.CompleteMultipartUpload", agree)
+    with pytest.raises(DigestMismatch):
+        node.put(name, data, sha256(data))
+    with pytest.raises(ObjectMissing):
+        node.stat(name)
+    node._client.meta.events.unregister("before-parameter-build.s3.CompleteMultipartUpload", agree)
+    node.put(name, data, sha256(data))
+    assert node.get(name) == data
+
+
+def test_an_upload_that_the_server_refuses_is_aborted(node):
+    def refuse(**_):
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "UploadPart")
+
+    node._client.meta.events.register("before-call.s3.UploadPart", refuse)
+    name, data = some_name(), bytes(7 * _MIB)
+    with pytest.raises(NodeRefused):
+        node.put(name, data, sha256(data))
+    assert "Uploads" not in node._client.list_multipart_uploads(Bucket="grid", Prefix=f"p/{name}")
+
+
+def test_claims_are_hidden_shared_by_equal_bytes_and_cleaned_by_age(endpoint):
+    location = S3Location(endpoint, "claims", "access", "secret", prefix="p", conditional_put=True)
+    node = S3Node("node-s3", "east", location, PartSizes(above_bytes=1, part_bytes=5 * _MIB))
+    node._client.create_bucket(Bucket="claims")
+    name, data = some_name(), b"to be put in parts"
+    node._client.put_object(Bucket="claims", Key=f"p/.claims/{name}", Body=sha256(b"other").hex().encode())
+    with pytest.raises(NameTaken, match="being put"):
+        node.put(name, data, sha256(data))
+    assert list(node.list()) == []
+    assert node.clean_leftovers(3600) == 0
+    assert node.clean_leftovers(-3600) == 1
+    node._client.put_object(Bucket="claims", Key=f"p/.claims/{name}", Body=sha256(data).hex().encode())
+    node.put(name, data, sha256(data))
+    assert node.get(name) == data
+    assert [each["Key"] for each in node._client.list_objects_v2(Bucket="claims")["Contents"]] == [
+        f"p/{name}"
+    ]
+    node.close()
 
 
 def test_an_upload_of_other_bytes_than_announced_is_aborted(node):
