@@ -251,6 +251,8 @@ class S3Node(Section):
     sealed_secret_key: SecretStr | None = None
     sealed_secret_key_file: Path | None = None
     conditional_put: bool = False  # the server honours If-None-Match on PUT
+    object_lock_days: Annotated[int, Field(ge=0)] = 0  # the buckets were made with S3 Object Lock
+    object_lock_mode: Literal["compliance", "governance"] = "compliance"
     ca_file: Path | None = None
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -86,26 +87,34 @@ def _folder_pair(entry: FolderNode) -> tuple[folder.FolderNode, folder.FolderNod
     return folder.FolderNode(entry.name, entry.site, path), folder.FolderNode(entry.name, entry.site, sealed)
 
 
-def _s3_pair(entry: S3Entry) -> tuple[S3Node, S3Node]:
+def s3_locations(entry: S3Entry) -> tuple[S3Location, S3Location]:
+    """Return where records and where sealed companions lie, each with its credentials.
+
+    Raises:
+        ConfigurationError: no secret key is configured.
+    """
     secret = _secret(entry.secret_key, entry.secret_key_file)
     sealed = _secret(entry.sealed_secret_key, entry.sealed_secret_key_file) or secret
     if secret is None or sealed is None:
         raise ConfigurationError(f"nodes.{entry.name}: secret_key or secret_key_file is missing")
+    records = S3Location(
+        endpoint=entry.endpoint,
+        bucket=entry.bucket,
+        access_key=entry.access_key,
+        secret_key=secret,
+        region=entry.region,
+        prefix=entry.prefix,
+        conditional_put=entry.conditional_put,
+        ca_file=entry.ca_file,
+        object_lock_days=entry.object_lock_days,
+        object_lock_mode=entry.object_lock_mode,
+    )
+    access_key = entry.sealed_access_key or entry.access_key
+    return records, replace(records, bucket=entry.sealed_bucket, access_key=access_key, secret_key=sealed)
 
-    def location(bucket: str, access_key: str, secret_key: str) -> S3Location:
-        return S3Location(
-            endpoint=entry.endpoint,
-            bucket=bucket,
-            access_key=access_key,
-            secret_key=secret_key,
-            region=entry.region,
-            prefix=entry.prefix,
-            conditional_put=entry.conditional_put,
-            ca_file=entry.ca_file,
-        )
 
-    records = location(entry.bucket, entry.access_key, secret)
-    companions = location(entry.sealed_bucket, entry.sealed_access_key or entry.access_key, sealed)
+def _s3_pair(entry: S3Entry) -> tuple[S3Node, S3Node]:
+    records, companions = s3_locations(entry)
     return S3Node(entry.name, entry.site, records), S3Node(entry.name, entry.site, companions)
 
 

@@ -13,7 +13,7 @@ from replica.rows import Entry, drop_copy, note_failure, read_entry, set_state
 from replica.tables import in_state, replica_copy, replica_object
 from replica.values import CopyState
 from storage_nodes.addresses import Kind
-from storage_nodes.errors import NodeError
+from storage_nodes.errors import NodeError, ObjectLocked
 
 _log = structlog.get_logger(__name__)
 _object = replica_object.c
@@ -23,6 +23,8 @@ INTENT_GRACE_MS: Final = 24 * 3_600_000
 """Longer than any attempt to put an object takes, with its pauses."""
 SUPERSEDED_GRACE_MS: Final = 3_600_000
 """Longer than a reader that located an object goes on reading it."""
+HOLD_PAUSE_MS: Final = 24 * 3_600_000
+"""How often a delete is tried that a legal hold refuses: nobody says when that is lifted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +159,13 @@ def _delete(replicas: Replicas, entry: Entry, node_name: str) -> bool:
         if not still_mine(connection, replicas, entry.object_id):
             return False
     node = replicas.fleet.node(entry.kind, node_name)
-    trouble = "is not configured"
+    trouble, due_ms = "is not configured", replicas.clock_ms() + pause_ms(0)
     if node is not None:
         try:
             with replicas.fleet.watched(entry.kind, node_name):
                 node.delete(entry.name)
+        except ObjectLocked as error:
+            trouble, due_ms = error.trouble, error.until_ms or replicas.clock_ms() + HOLD_PAUSE_MS
         except NodeError as error:
             trouble = error.trouble
         else:
@@ -169,6 +173,5 @@ def _delete(replicas: Replicas, entry: Entry, node_name: str) -> bool:
                 drop_copy(connection, entry.object_id, node_name)
             return True
     with replicas.engine.begin() as connection:
-        due_ms = replicas.clock_ms() + pause_ms(0)
         note_failure(connection, entry.object_id, node_name, trouble, due_ms)
     return False

@@ -1,7 +1,7 @@
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
@@ -27,6 +27,7 @@ from storage_nodes.wrappers.verify import digest_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 _SHA256_HEX_DIGITS: Final = 64
 _USUAL_SIZES: Final = PartSizes()
@@ -134,10 +135,11 @@ class S3Node:
         with suppress(ObjectMissing), s3_errors(self.name):
             if self._versioned is None:
                 self._versioned = keeps_versions(self._client, self._bucket)
+            if not self._versioned:
+                answer = self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
+                self._versioned = answer.get("DeleteMarker", False)  # a bucket that did not tell us
             if self._versioned:
                 delete_versions(self._client, self.name, self._bucket, self._key(name))
-            else:
-                self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
 
     def clean_leftovers(self, older_than_seconds: float) -> int:
         """Abort uploads in parts that were begun long ago and never completed; remove their claims."""
@@ -185,21 +187,20 @@ class S3Node:
         )
         if not same:
             raise NameTaken(self.name, "other bytes lie under this name")
-        if self._location.object_lock_days and "ObjectLockRetainUntilDate" not in head:
+        locked = "x-amz-object-lock-mode" in head["ResponseMetadata"]["HTTPHeaders"]
+        if self._location.object_lock_days and not locked:
             lock(self._client, self._bucket, self._key(name), lock_arguments(self._location))
         return True
 
-    def _ask_head(self, name: ObjectName) -> dict[str, Any] | None:
-        where = {"Bucket": self._bucket, "Key": self._key(name)}
+    def _ask_head(self, name: ObjectName) -> "HeadObjectOutputTypeDef | None":
+        bucket, key = self._bucket, self._key(name)
         try:
             with s3_errors(self.name):
                 try:
-                    return cast("dict[str, Any]", self._client.head_object(**where))
+                    return self._client.head_object(Bucket=bucket, Key=key)
                 except ClientError as error:
-                    if (
-                        code_of(error) == "403"
-                    ):  # a HEAD is not told what is wrong: the key, the secret, the clock
-                        self._client.get_object(**where, Range="bytes=0-0")["Body"].close()
+                    if code_of(error) == "403":  # a HEAD is not told what is wrong: key, secret, or clock
+                        self._client.get_object(Bucket=bucket, Key=key, Range="bytes=0-0")["Body"].close()
                     raise
         except ObjectMissing:
             return None
@@ -208,7 +209,7 @@ class S3Node:
         return f"{self._prefix}{name}"
 
 
-def _stat_of(name: ObjectName, head: dict[str, Any]) -> ObjectStat:
+def _stat_of(name: ObjectName, head: "HeadObjectOutputTypeDef") -> ObjectStat:
     metadata = {key.lower(): value for key, value in head["Metadata"].items()}  # some servers write `Sha256`
     digest = _digest(metadata.get(DIGEST_KEY, ""))
     return ObjectStat(name, head["ContentLength"], digest, _milliseconds(head["LastModified"]))

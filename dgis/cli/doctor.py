@@ -5,7 +5,7 @@ import resource
 import shutil
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import typer
@@ -13,11 +13,12 @@ import typer
 from dgis import database, fleet, parts
 from dgis.cache import locks
 from dgis.cli.common import FAILED, AsJson, Config, Home, console, load_configuration, print_json
-from dgis.configuration import Configuration, FolderNode
+from dgis.configuration import Configuration, FolderNode, S3Node
 from dgis.identity import kerberos
 from dgis.repository.line import LineError
 from dgis.repository.opening import connect
 from storage_nodes.addresses import Kind
+from storage_nodes.s3_examine import examine, is_shut
 
 _FEW_DESCRIPTORS = 1024
 
@@ -104,10 +105,26 @@ def _nodes(configuration: Configuration) -> Iterator[Finding]:
         if isinstance(entry, FolderNode) and entry.name not in known:
             yield Finding(f"the folder of node {entry.name} is made at the next start", well=True)
             continue
+        if isinstance(entry, S3Node):
+            yield from _buckets(entry)
+            continue
         well = all(own.health.is_well(kind, entry.name) for kind in Kind)
-        where = entry.path if isinstance(entry, FolderNode) else entry.endpoint
         yield Finding(
-            f"node {entry.name} answers", well, f"look at {where}: mounted, reachable, credentials?"
+            f"node {entry.name} answers", well, f"look at {entry.path}: mounted, readable, writable?"
+        )
+
+
+def _buckets(entry: S3Node) -> Iterator[Finding]:
+    records, sealed = fleet.s3_locations(entry)
+    for location in (records, sealed):
+        for seen in examine(location, entry.name):
+            yield Finding(f"node {entry.name}: {seen.what}", seen.well, seen.advice)
+    if sealed.access_key != records.access_key:
+        crossed = replace(records, bucket=sealed.bucket)
+        yield Finding(
+            f"node {entry.name}: the credentials of records do not open the sealed companions",
+            is_shut(crossed, entry.name),
+            "take the right away from that access key, in the policy of the bucket",
         )
 
 

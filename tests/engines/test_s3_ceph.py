@@ -1,5 +1,6 @@
 """The S3 node on a real Ceph radosgw: the contract over HTTP and TLS, kills, locks, lies, credentials."""
 
+import json
 import os
 import signal
 import subprocess
@@ -27,9 +28,9 @@ from storage_nodes.s3_upload import PartSizes
 from storage_nodes.testing.contract import NodeContract, sha256, some_name
 from storage_nodes.wrappers.usual import guarded
 from storage_nodes.wrappers.verify import Proof, Verified
-from tests.engines.ceph import bucket_node
+from tests.engines.ceph import Account, bucket_node
 from tests.engines.relay import relaying
-from tests.gateway import PROJECT, wait_until
+from tests.gateway import PROJECT, Gateway, wait_until
 from tests.tools.report import show
 
 pytestmark = [pytest.mark.ceph, pytest.mark.xdist_group("ceph")]
@@ -407,3 +408,89 @@ def test_a_put_whose_answer_is_lost_is_found_done(lying):
 def test_a_body_that_changes_on_the_way_is_refused_by_the_server(over_http):
     with pytest.raises(DigestMismatch):
         over_http.put(some_name(), b"bytes", sha256(b"other"))
+
+
+def entry(ceph, node, keys, sealed, sealed_keys, **more):
+    return {
+        "kind": "s3",
+        "name": node,
+        "endpoint": ceph.tls_endpoint,
+        "ca_file": str(ceph.ca_file),
+        "bucket": more.pop("bucket"),
+        "access_key": keys.access_key,
+        "secret_key": keys.secret_key,
+        "sealed_bucket": sealed,
+        "sealed_access_key": sealed_keys.access_key,
+        "sealed_secret_key": sealed_keys.secret_key,
+        **more,
+    }
+
+
+def doctor(*entries):
+    settings = {"DGIS__NODES": json.dumps(entries), "DGIS__PLACEMENT__COPIES": "1"}
+    gateway = Gateway({**settings, "DGIS__PLACEMENT__WRITE_QUORUM": "1"})
+    try:
+        done = gateway.cli("doctor", "--json", check=False)
+    finally:
+        gateway.discard()
+    for one in entries:
+        assert one["secret_key"] not in done.stdout + done.stderr
+    return {each["what"]: each for each in json.loads(done.stdout) if each["what"].startswith("node ")}
+
+
+def test_doctor_finds_an_s3_node_well(ceph, keys, over_tls, a_node):
+    other = ceph.account("sealed")
+    sealed = bucket_node(ceph, other, f"b{uuid.uuid4().hex[:12]}")
+    seen = doctor(
+        entry(ceph, "s3", keys, sealed._bucket, other, bucket=over_tls._bucket, conditional_put=True)
+    )
+    assert [each for each in seen.values() if not each["well"]] == []
+    assert any("as conditional_put says" in what for what in seen)
+    assert any("do not open the sealed companions" in what for what in seen)
+    assert any("clock" in what for what in seen)
+    assert "Contents" not in sealed._client.list_objects_v2(Bucket=sealed._bucket)
+    sealed.close()
+
+
+def test_doctor_says_what_is_wrong_with_an_s3_node(ceph, keys, locked, a_node):
+    wrong = Account(keys.access_key, "wrong-secret")
+    seen = doctor(
+        entry(ceph, "lock", keys, locked._bucket, keys, bucket=locked._bucket, conditional_put=True),
+        entry(ceph, "keys", wrong, "nowhere", wrong, bucket=locked._bucket),
+        entry(ceph, "gone", keys, "nowhere", keys, bucket="nowhere", object_lock_days=1),
+        entry(ceph, "free", keys, a_node()._bucket, keys, bucket=a_node()._bucket, object_lock_days=1),
+    )
+    trouble = " ".join(f"{each['what']}: {each['advice']}" for each in seen.values() if not each["well"])
+    assert (
+        "lock: a put is refused where an object lies, as conditional_put says: the server ignores" in trouble
+    )
+    assert f"keys: bucket {locked._bucket} answers and takes the credentials: the secret key" in trouble
+    assert "gone: bucket nowhere answers and takes the credentials: there is no such bucket" in trouble
+    assert "free: the bucket locks objects, for 1 days as object_lock_days says" in trouble
+
+
+def test_doctor_tells_when_the_keys_of_records_open_companions(ceph, keys, a_node):
+    friend = ceph.account("friend")
+    sealed = a_node()
+    sealed._client.put_bucket_policy(
+        Bucket=sealed._bucket,
+        Policy=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"AWS": [f"arn:aws:iam:::user/{friend.access_key}"]},
+                        "Action": "s3:*",
+                        "Resource": [f"arn:aws:s3:::{sealed._bucket}", f"arn:aws:s3:::{sealed._bucket}/*"],
+                    }
+                ],
+            }
+        ),
+    )
+    records = bucket_node(ceph, friend, f"b{uuid.uuid4().hex[:12]}")
+    seen = doctor(entry(ceph, "open", friend, sealed._bucket, keys, bucket=records._bucket))
+    crossed = seen["node open: the credentials of records do not open the sealed companions"]
+    assert not crossed["well"]
+    assert "policy" in crossed["advice"]
+    records.close()

@@ -1,9 +1,11 @@
+import pytest
 import sqlalchemy as sa
 
 from replica import clean, fill
 from replica.clean import INTENT_GRACE_MS, SUPERSEDED_GRACE_MS, Cleaned
 from replica.intent import supersede
 from replica.tables import replica_object
+from storage_nodes.errors import ObjectLocked
 from storage_nodes.names import RecordKey
 from tests.unit.replica.grid import an_object
 
@@ -49,6 +51,30 @@ def test_a_superseded_object_is_removed_when_its_readers_are_through(grid):
     assert clean.run_once(grid.replicas) == Cleaned(objects=1, copies=3)
     assert grid.holders(new) == set()
     assert grid.holders(kept) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("until_seconds", [5 * 86400, None])
+def test_a_copy_that_its_node_has_locked_is_removed_when_the_lock_is_over(grid, until_seconds):
+    new = grid.publish()
+    retire(grid)
+    grid.clock.pass_seconds(SUPERSEDED_GRACE_MS / 1000 + 1)
+    until_ms = None if until_seconds is None else grid.clock() + until_seconds * 1000
+    node = grid.fleet.node(new.kind, "b")
+    delete = node._inner.delete
+
+    def refuse(_name):
+        raise ObjectLocked("b", "kept by a lock", until_ms)
+
+    node._inner.delete = refuse
+    assert clean.run_once(grid.replicas) == Cleaned(copies=2, failed=1)
+    assert grid.fleet.health.is_well(new.kind, "b")
+    grid.clock.pass_seconds((until_seconds or 86400) - 1)
+    assert clean.run_once(grid.replicas) == Cleaned()
+    assert grid.states(new) == {"b": "obsolete"}
+    node._inner.delete = delete
+    grid.clock.pass_seconds(2)
+    assert clean.run_once(grid.replicas) == Cleaned(objects=1, copies=1)
+    assert grid.row(new) is None
 
 
 def test_a_node_that_is_down_keeps_the_row_until_its_copy_is_gone(grid):
