@@ -7,15 +7,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import sqlalchemy as sa
+import structlog
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 
 from dgis.configuration import Configuration
+from dgis.postgres import server_engine
+from dgis.schema_floor import read_floor, state_floor
+from dgis.transactions import Patience, again
+
+_log = structlog.get_logger(__name__)
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _MIGRATION_LOCK = 0x44474953  # "DGIS": advisory lock, so that two gateways starting at once migrate once
+_MIGRATION_LOCK_SECONDS = 5
+_MIGRATION_PATIENCE = Patience(300.0)
 _BUSY_MS = 30_000
 _PRAGMAS = (
     "journal_mode=WAL",
@@ -35,20 +45,11 @@ def database_url(configuration: Configuration) -> sa.URL:
     return sa.make_url(configuration.catalog.url)
 
 
-def open_engine(configuration: Configuration) -> sa.Engine:
-    """Return an engine for the configured database; nothing is connected yet."""
+def open_engine(configuration: Configuration, role: str = "command") -> sa.Engine:
+    """Return an engine for the configured database, as a role needs it; nothing is connected yet."""
     url = database_url(configuration)
     if url.get_backend_name() != "sqlite":
-        server = sa.create_engine(
-            url,
-            pool_pre_ping=True,
-            pool_size=10,
-            max_overflow=20,
-            pool_recycle=1800,
-            hide_parameters=True,  # an error's text would quote them, and they are patients' data
-        )
-        sa.event.listen(server, "connect", _as_the_gateway)
-        return server
+        return server_engine(url, role, configuration.gateway.name)
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = sa.create_engine(
@@ -63,13 +64,43 @@ def open_engine(configuration: Configuration) -> sa.Engine:
 
 
 def migrate(engine: sa.Engine) -> None:
-    """Bring the schema to the newest revision; safe when several processes start at once."""
+    """Bring the schema to the newest revision; safe when several processes start at once.
+
+    On PostgreSQL the commit of the one transaction is the commit point: a crash before it leaves the old
+    schema. It waits for a lock only shortly, then begins anew, so that others at work do not queue behind it.
+    A schema of a newer version is left as it is, where that version says that this one can live with it.
+
+    Raises:
+        alembic.util.CommandError: the schema is of a version that this one cannot live with.
+    """
+    with _one_at_a_time(engine):
+        again(lambda: _upgrade(engine), _MIGRATION_PATIENCE)
+
+
+def _upgrade(engine: sa.Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    with _one_at_a_time(engine), engine.connect() as connection:
+    with engine.connect() as connection:
+        if _is_ahead(connection, ScriptDirectory.from_config(config)):
+            return
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL statement_timeout TO 0")
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout TO '{_MIGRATION_LOCK_SECONDS}s'")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        state_floor(connection)
         connection.commit()
+
+
+def _is_ahead(connection: sa.Connection, known: ScriptDirectory) -> bool:
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current is None or current in {script.revision for script in known.walk_revisions()}:
+        return False
+    head, floor = known.get_current_head(), read_floor(connection)
+    if floor is None or head is None or head < floor:
+        raise CommandError("the schema was made by a newer version, which no longer serves this one")
+    _log.warning("schema_is_newer", schema=current, ours=head)
+    return True
 
 
 @contextmanager
@@ -79,7 +110,10 @@ def _one_at_a_time(engine: sa.Engine) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         return
-    with engine.connect() as connection:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.detach()  # with limits of its own it must not return to the pool
+        for limit in ("statement_timeout", "lock_timeout"):
+            connection.exec_driver_sql(f"SET {limit} TO 0")
         connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
         try:
             yield
@@ -100,18 +134,11 @@ def alone(engine: sa.Engine, work: str) -> Iterator[bool]:
             yield True
         return
     key = {"key": zlib.crc32(work.encode()) >> 1, "ours": _MIGRATION_LOCK}
-    with engine.connect() as connection:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:  # idle for long
         got = connection.scalar(sa.text("SELECT pg_try_advisory_lock(:ours, :key)"), key)
         yield bool(got)
         # The lock goes with the session, however that ends.
         connection.invalidate()
-
-
-def _as_the_gateway(connection: psycopg.Connection, _record: object) -> None:
-    # Row-level security shows originals to nobody by default; the gateway's own transactions see them, those
-    # that answer a caller narrow themselves (catalog.second_line).
-    connection.execute("SET dgis.originals TO 'all'")
-    connection.commit()
 
 
 def _sqlite_pragmas(connection: sqlite3.Connection, _record: object) -> None:

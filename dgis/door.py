@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from catalog.audit.values import Happening
 from catalog.callers import Right
@@ -50,6 +51,7 @@ from dgis.identity.peers import identify_destination
 from dgis.identity.wire import to_json
 from dgis.retriever.retriever import Retriever
 from dgis.trail.recorder import Recorder, happening_of, stored_by, with_asked
+from dgis.transactions import DOOR, again, may_pass
 
 _log = structlog.get_logger(__name__)
 
@@ -132,7 +134,11 @@ class Door:
         self._remember(session, _Asked(query))
         if Right.FIND not in session.caller.may:
             return Refusal(Status.NOT_AUTHORIZED, "this peer may not query (dicom.peers, may)")
-        return self._behind.releases.find(query, Asker(session.caller, session.address))
+        asker = Asker(session.caller, session.address)
+        try:
+            return again(lambda: self._behind.releases.find(query, asker), DOOR)
+        except SQLAlchemyError as error:
+            return _away(error, Status.OUT_OF_RESOURCES)
 
     def destination(self, session: Session, ae_title: str) -> Destination | Refusal:
         """Look up a C-MOVE destination; every caller may name any, clearance is judged in `retrieve`."""
@@ -155,7 +161,10 @@ class Door:
         if Right.RETRIEVE not in session.caller.may:
             return Refusal(Status.NOT_AUTHORIZED, "this peer may not retrieve (dicom.peers, may)")
         asker = Asker(session.caller, session.address, receiver)
-        refs = self._behind.releases.retrieve(query, asker)
+        try:
+            refs = again(lambda: self._behind.releases.retrieve(query, asker), DOOR)
+        except SQLAlchemyError as error:
+            return _away(error, Status.OUT_OF_RESOURCES_MATCHES)
         self._remember(session, replace(asked, refs=refs))
         return self._behind.retriever.prepare(refs)
 
@@ -243,6 +252,18 @@ class _LogSink:
 
     def abandon(self) -> None:
         self._entry.abandon()
+
+
+def _away(error: SQLAlchemyError, status: Status) -> Refusal:
+    """Refuse while the database is away (PS3.4 C.4.1.1.4, C.4.2.1.5); any other failure is a defect.
+
+    Raises:
+        SQLAlchemyError: the defect.
+    """
+    if not may_pass(error):
+        raise error
+    _log.warning("database_away", error=type(error).__name__)
+    return Refusal(status, "the database does not answer now; ask again later")
 
 
 def _out_of_resources(refused: cache.Refused) -> Refusal:

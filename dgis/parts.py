@@ -50,14 +50,14 @@ def scratch(configuration: Configuration) -> Path:
     return folder
 
 
-def open_database(configuration: Configuration) -> sa.Engine:
-    """Open the database and bring its schema up to date.
+def open_database(configuration: Configuration, role: str = "command") -> sa.Engine:
+    """Open the database as a role needs it, and bring its schema up to date.
 
     Raises:
         StartError: it does not answer, or is no database of a gateway.
     """
     try:
-        engine = database.open_engine(configuration)
+        engine = database.open_engine(configuration, role)
     except OSError as error:
         raise StartError(f"cannot write {configuration.gateway.home}: {error.strerror}") from None
     where = database.database_url(configuration).render_as_string(hide_password=True)
@@ -66,7 +66,10 @@ def open_database(configuration: Configuration) -> sa.Engine:
     except sa.exc.OperationalError:
         engine.dispose()
         raise StartError(f"the database does not answer: {where}") from None
-    except (sa.exc.DatabaseError, CommandError, OSError) as error:
+    except CommandError as error:
+        engine.dispose()
+        raise StartError(f"the database cannot be used: {error}: {where}") from None
+    except (sa.exc.DatabaseError, OSError) as error:
         engine.dispose()
         raise StartError(f"the database cannot be used ({type(error).__name__}): {where}") from None
     return engine

@@ -25,7 +25,7 @@ def started_database(configuration: Configuration, role: str) -> sa.Engine:
     Raises:
         StartError: it does not answer, or is no database of a gateway.
     """
-    engine = open_database(configuration)
+    engine = open_database(configuration, role)
     with engine.begin() as connection:
         started(connection, configuration, role, now_ms())
     return engine

@@ -107,3 +107,18 @@ publish_job = sa.Table(
     sa.UniqueConstraint("phi_series_id", "gateway_id"),  # a worker publishes what lies on its own disk
     sa.Index(None, "state", "due_ms"),
 )
+
+gateway = sa.Table(
+    "gateway",
+    metadata,
+    sa.Column("gateway_id", sa.Text, primary_key=True),
+    sa.Column("heard_ms", sa.BigInteger, nullable=False),  # when its worker last said that it lives
+    sa.Column("started_ms", sa.BigInteger, nullable=False),
+)
+
+schema_floor = sa.Table(
+    "schema_floor",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # one row
+    sa.Column("revision", sa.Text, nullable=False),  # the oldest whose code this schema still serves
+)

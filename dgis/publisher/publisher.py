@@ -41,6 +41,7 @@ from dgis.publisher.rows import contribution, sealed_rows, series_keys
 from dgis.publisher.values import Failure, Job, Original, Owner, Part, Result, Sealed, Step
 from dgis.review.carrying import note_outcomes
 from dgis.spooled import spooled
+from dgis.transactions import WORKER, again
 from replica.context import Replicas
 from replica.intent import IntentLost, commit_copies
 from replica.rules import Labels
@@ -112,9 +113,13 @@ class Publisher:
 
     def plan(self) -> int:
         """Cut series that are due into parts; return how many series, none when there is nothing left."""
-        now_ms, part_bytes = self._clock_ms(), self._pace.part_bytes
-        with self._engine.begin() as connection:
-            return planning.plan_due(connection, self._owner.gateway_id, now_ms, part_bytes)
+
+        def plan() -> int:
+            now_ms, part_bytes = self._clock_ms(), self._pace.part_bytes
+            with self._engine.begin() as connection:
+                return planning.plan_due(connection, self._owner.gateway_id, now_ms, part_bytes)
+
+        return again(plan, WORKER)
 
     def run_once(self) -> bool:
         """Publish one part; False where none is due. A failed attempt is noted and waits for its next."""
@@ -217,7 +222,12 @@ class Publisher:
         return stored
 
     def _commit(self, part: Part, packed: PackedPart, stored: list[Stored], key: _Key) -> None:
+        """Commit; where its answer was lost, `queue.finished` tells whether it came through."""
         self._step(part, Step.COMMITTING)
+        again(lambda: self._commit_once(part, packed, stored, key), WORKER)
+        failpoints.hit("publish.after_commit")
+
+    def _commit_once(self, part: Part, packed: PackedPart, stored: list[Stored], key: _Key) -> None:
         now_ms = self._clock_ms()
         size = packed.companion.size + (packed.record.size if packed.record else 0) if stored else 0
         originals = [each.phi_instance_id for each in part.originals]
@@ -240,13 +250,15 @@ class Publisher:
                 connection, f"{self._owner.gateway_id}/worker", [_published(part, packed, key)], now_ms
             )
             failpoints.hit("publish.before_commit")
-        failpoints.hit("publish.after_commit")
 
     def _step(self, part: Part, step: Step) -> None:
-        with self._engine.begin() as connection:
-            until_ms = self._clock_ms() + self._pace.lease_ms
-            if not queue.renew(connection, part, self._owner, until_ms, step):
-                raise NotNow("another worker has taken the part over")
+        def renew() -> bool:
+            with self._engine.begin() as connection:
+                until_ms = self._clock_ms() + self._pace.lease_ms
+                return queue.renew(connection, part, self._owner, until_ms, step)
+
+        if not again(renew, WORKER):
+            raise NotNow("another worker has taken the part over")
 
     @contextmanager
     def _lease(self, part: Part) -> Iterator[None]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
@@ -24,6 +25,7 @@ def application(routers: Sequence[APIRouter], limits: Limits, refused: Refused) 
             problems.Problem: problems.of_problem,
             HTTPException: problems.of_http,
             RequestValidationError: problems.of_validation,
+            DBAPIError: problems.of_database,
             Exception: problems.of_failure,
         },
     )

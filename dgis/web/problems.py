@@ -9,8 +9,12 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from dgis.transactions import may_pass
+
 MEDIA_TYPE = "application/problem+json"
 FAILED = (500, "failed", "the gateway failed; its log says where")
+AWAY = (503, "database-away", "the database does not answer now; ask again later")
+_AGAIN_SECONDS = "5"
 
 
 class Problem(Exception):  # noqa: N818 (it becomes an answer)
@@ -57,6 +61,14 @@ async def of_problem(request: Request, problem: Problem) -> Response:
 async def of_failure(_request: Request, _error: Exception) -> Response:
     """Answer where the gateway failed; `dgis.web.bounds` logs it."""
     return JSONResponse(document(*FAILED), FAILED[0], None, MEDIA_TYPE)
+
+
+async def of_database(_request: Request, error: Exception) -> Response:
+    """Answer where the database failed: 503 while it is away, which a client may try again."""
+    if not may_pass(error):
+        return JSONResponse(document(*FAILED), FAILED[0], None, MEDIA_TYPE)
+    said = document(*AWAY)
+    return JSONResponse(said, AWAY[0], {"Retry-After": _AGAIN_SECONDS}, MEDIA_TYPE)
 
 
 async def of_http(_request: Request, error: HTTPException) -> Response:
