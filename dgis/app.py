@@ -17,7 +17,17 @@ from dgis import fleet, supervisor
 from dgis.accounting import Accounts
 from dgis.cache.index import CacheIndex
 from dgis.cache.indexer import Indexer
-from dgis.chores import Secrets, auditing, committing, erasing, noting, publishing, retiring, tending
+from dgis.chores import (
+    Secrets,
+    auditing,
+    committing,
+    counting,
+    erasing,
+    noting,
+    publishing,
+    retiring,
+    tending,
+)
 from dgis.commitment.desk import Desk
 from dgis.configuration import Configuration
 from dgis.dimse.limits import Limits
@@ -38,6 +48,7 @@ from dgis.parts import (
     StartError,
     cache_owner,
     first_start_makes_keys,
+    key_store_answers,
     keyholder_socket,
     now_ms,
     open_audit_key,
@@ -53,6 +64,10 @@ from dgis.roles import started_database, trust, until_stopped
 from dgis.trail.recorder import Recorder
 from dgis.trail.starting import stopped
 from dgis.transcode.transcoder import GatewayTranscoder
+from dgis.watch.figures import ASSOCIATIONS
+from dgis.watch.host import CacheFigures, KeyStoreFigures
+from dgis.watch.nodes import NodeHealth
+from dgis.watch.own import own_figures
 from dgis.worker import Worker
 from replica.context import Replicas
 from replica.source import Reporter
@@ -81,7 +96,8 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
     ingest = ingester(configuration.gateway.facility, keyholder.pseudonyms, grant)
     indexer = Indexer(log, engine, ingest, cache_owner(configuration))
     accounts = Accounts(engine, name)
-    shelf = Shelf(reading, fleet.open_fleet(configuration), Reporter(engine, now_ms))
+    own_fleet = fleet.open_fleet(configuration)
+    shelf = Shelf(reading, own_fleet, Reporter(engine, now_ms))
     index = CacheIndex(log.files, name)
     retriever = Retriever(reading, index, shelf, keyholder, now_ms)
     transcoder = GatewayTranscoder(folder=scratch(configuration))
@@ -101,7 +117,12 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
     )
     server = DicomServer(Door(configuration, behind), _limits(configuration))
     addresses = _listen(server, configuration)
-    notes = Worker([*noting(engine, accounts, recorder, index), *retiring(engine, log, name)])
+    ASSOCIATIONS.set_function(lambda: server.counts()[1])
+    caching = CacheFigures(log.space.used_bytes, log.backlog.unindexed_segments)
+    figures = own_figures(home, _DOOR, [caching, NodeHealth(own_fleet)])
+    notes = Worker(
+        [*noting(engine, accounts, recorder, index), *retiring(engine, log, name), *counting(figures)]
+    )
     indexer.start()
     notes.start()
     supervisor.say_ready(ready, addresses, home / "run", _DOOR)
@@ -111,6 +132,7 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
     log.close()
     indexer.stop()
     notes.stop()
+    figures.remove()
     accounts.write()
     recorder.write()
     stopped(engine, configuration, _DOOR, now_ms())
@@ -149,6 +171,8 @@ def run_worker(configuration: Configuration, ready: int | None) -> None:
 
     audit_key = open_audit_key(configuration)
     sender = open_sender(configuration, engine, audit_key.public_key())
+    stores = KeyStoreFigures(configuration.keys.stores, key_store_answers)
+    figures = own_figures(configuration.gateway.home, _WORKER, [NodeHealth(own_fleet), stores])
     erase = Means(engine, keys, names, log.files, configuration.gateway.name, now_ms, forget)
     worker = Worker(
         [
@@ -157,6 +181,7 @@ def run_worker(configuration: Configuration, ready: int | None) -> None:
             *erasing(erase),
             *committing(configuration, replicas, keys),
             *auditing(engine, own_fleet, audit_key, sender),
+            *counting(figures),
         ]
     )
     server.start()
@@ -165,6 +190,7 @@ def run_worker(configuration: Configuration, ready: int | None) -> None:
     _log.info("worker_runs", threads=threads)
     until_stopped(supervised=ready is not None)
     worker.stop()
+    figures.remove()
     server.stop()
     stopped(engine, configuration, _WORKER, now_ms())
     if sender is not None:

@@ -47,6 +47,7 @@ from dgis.repository.sender import Sender
 from dgis.trail.recorder import Recorder
 from dgis.trail.sealing import TrailSealer
 from dgis.transcode.transcoder import GatewayTranscoder
+from dgis.watch.files import WRITE_SECONDS, FigureFile
 from dgis.worker import Chore
 from replica.context import Replicas
 from replica.fleet import Fleet
@@ -222,6 +223,11 @@ def auditing(engine: sa.Engine, fleet: Fleet, key: Ed25519PrivateKey, sender: Se
         Chore("seal-trail", _SEAL_SECONDS, _once(sealer.run_once)),
         Chore("spent-credentials", _FORGET_SECONDS, _once(forget)),
     ]
+
+
+def counting(file: FigureFile) -> list[Chore]:
+    """Return the chore that writes down what this process counts of itself."""
+    return [Chore("figures", WRITE_SECONDS, _once(file.write))]
 
 
 def _once(step: Callable[[], object]) -> Callable[[], bool]:

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dgis.identity.configuration import AssertedValue, CredentialKind, IdentitySection, RightName
 from dgis.repository.configuration import AuditSection
+from dgis.watch.configuration import Traces
 from dgis.web.configuration import Web
 from replica.placement import Place, Rule, why_impossible
 
@@ -334,6 +335,7 @@ class Configuration(BaseSettings):
     deid: DeidProfile = DeidProfile()
     grants: tuple[GrantEntry, ...] = (GrantEntry(may=frozenset({"find", "retrieve"})),)
     log: Log = Log()
+    traces: Traces = Traces()
     failpoints: str = ""  # tests only: dgis/failpoints.py
 
     @model_validator(mode="after")

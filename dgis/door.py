@@ -52,6 +52,8 @@ from dgis.identity.wire import to_json
 from dgis.retriever.retriever import Retriever
 from dgis.trail.recorder import Recorder, happening_of, stored_by, with_asked
 from dgis.transactions import DOOR, again, may_pass
+from dgis.watch import door as figures
+from dgis.watch.steps import Step, timed
 
 _log = structlog.get_logger(__name__)
 
@@ -202,6 +204,7 @@ class Door:
             self._behind.desk.ended(event.session)
         detail = f"0x{event.status:04X}" if event.status is not None else event.words.partition(":")[0]
         self._behind.accounts.add(event.note.value, detail)
+        figures.noted(event)
         happening = happening_of(event)
         if happening is not None:
             self._behind.recorder.add(self._with_asked(event, happening))
@@ -238,15 +241,19 @@ class _LogSink:
     def __init__(self, entry: Entry, took: Callable[[Identity], None]) -> None:
         self._entry = entry
         self._took = took
+        self._size_bytes = 0
 
     def write(self, piece: memoryview) -> None:
         self._entry.write(piece)
+        self._size_bytes += len(piece)
 
     def commit(self, identity: Identity) -> Stored | Refusal:
         # The UIDs of the data set are those of the command: the door compared them before it called.
-        kept = self._entry.commit()
+        with timed(Step.KEEP):
+            kept = self._entry.commit()
         if isinstance(kept, cache.Refused):
             return _out_of_resources(kept)
+        figures.kept(self._size_bytes)
         self._took(identity)
         return Stored.NEW
 

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from dgis.configuration import Configuration, FolderNode
 from dgis.configuration import S3Node as S3Entry
 from dgis.settings import ConfigurationError
+from dgis.watch.nodes import Timed
 from replica.fleet import Fleet, Share
 from replica.rules import Choice, Rules
 from storage_nodes import folder
@@ -27,8 +28,8 @@ def open_fleet(configuration: Configuration) -> Fleet:
     nodes: dict[Kind, list[Node]] = {Kind.RECORD: [], Kind.SEALED: []}
     for entry in configuration.nodes:
         record, sealed = _folder_pair(entry) if isinstance(entry, FolderNode) else _s3_pair(entry)
-        nodes[Kind.RECORD].append(guarded(record))
-        nodes[Kind.SEALED].append(guarded(sealed))
+        nodes[Kind.RECORD].append(Timed(guarded(record), Kind.RECORD))
+        nodes[Kind.SEALED].append(Timed(guarded(sealed), Kind.SEALED))
     shares = {entry.name: Share(entry.weight, entry.capacity_bytes) for entry in configuration.nodes}
     return Fleet(nodes, configuration.gateway.site, shares=shares)
 

@@ -11,6 +11,7 @@ from catalog.audit.seal import signing_key
 from catalog.credentials.authority import Authority
 from deid.keys import durable
 from deid.keys.files import create_secrets, load_secrets
+from deid.keys.folder import FolderVault
 from deid.keys.setup import keys_are_unborn, keys_init, open_key_store
 from deid.keys.store import KeyStore
 from deid.keys.values import KeysError
@@ -120,6 +121,14 @@ def open_keys(configuration: Configuration) -> tuple[SiteSecrets, KeyStore]:
         return SiteSecrets(site_secret), open_key_store(kek, stores)
     except KeysError as error:
         raise StartError(f"{error} (dgis keys init makes new keys)") from None
+
+
+def key_store_answers(path: Path) -> bool:
+    """Whether a key store is there, mounted, and says which one it is."""
+    try:
+        return FolderVault(path).identity() is not None
+    except KeysError:
+        return False
 
 
 def _key_files(configuration: Configuration) -> tuple[Path, Path]:

@@ -37,6 +37,7 @@ _COMMANDS = {
     "account": "dgis.cli.account:app",
     "credential": "dgis.cli.credential:app",
     "config": "dgis.cli.config:app",
+    "database": "dgis.cli.database:app",
     "doctor": "dgis.cli.doctor:doctor",
 }
 

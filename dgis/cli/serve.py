@@ -12,6 +12,7 @@ from dgis.cli.common import Config, Home, console, fail, load_configuration
 from dgis.configuration import Configuration, Peer
 from dgis.supervisor import Supervisor
 
+_LAST_SPANS_SECONDS = 0.5  # of the ten in which a gateway stops
 _QUERY = "-S -k QueryRetrieveLevel=STUDY -k PatientName -k StudyInstanceUID"
 
 
@@ -46,13 +47,17 @@ def serve(
         raise typer.Exit(supervisor.run(lambda listens: _announce(configuration, listens)))
     # The supervisor itself stays small: only a role's process loads what the role needs.
     from dgis import parts  # noqa: PLC0415
+    from dgis.watch import tracing  # noqa: PLC0415
 
     module, _, name = _RUNNERS[role].partition(":")
     runner = getattr(import_module(module), name)
     try:
+        tracing.begin(configuration.traces, configuration.gateway.name, role.value)
         runner(configuration, settings.ready_descriptor())
-    except parts.StartError as error:
+    except (parts.StartError, tracing.TracesError) as error:
         fail(str(error))
+    finally:
+        tracing.end(_LAST_SPANS_SECONDS)
 
 
 def _announce(configuration: Configuration, listens: dict[str, object]) -> None:

@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 from time import monotonic
+from typing import NoReturn
 
 import structlog
 
@@ -30,6 +31,8 @@ from dgis.dimse.transport import transport_of
 from dgis.dimse.turn import Turn
 from dgis.dimse.upper_layer import GIVING_WAY, UpperLayer
 from dgis.dimse.wire import Wire
+from dgis.watch import tracing
+from dgis.watch.steps import Step, timed
 
 _log = structlog.get_logger(__name__)
 _numbers = itertools.count(1)
@@ -43,6 +46,7 @@ _SERVED: dict[int, tuple[Operation, Callable[[Turn], None]]] = {
     Field.C_MOVE_RQ: (Operation.MOVE, serve_move),
     Field.N_ACTION_RQ: (Operation.COMMIT, serve_action),
 }
+_STEPS = {operation: Step(operation.value) for operation in Operation}
 _NOT_FOR_THIS_CLASS = Refusal(Status.SOP_CLASS_NOT_SUPPORTED, "this operation is not of this SOP class")
 _UNKNOWN_OPERATION = Refusal(Status.UNRECOGNIZED_OPERATION, "this operation is not supported")
 _NO_TLS = Ending(EndingKind.VIOLATION, "no TLS came about")
@@ -123,7 +127,9 @@ class Conversation:
             association, session, extended = self._agree(upper, wire)
             self._association = association
             self._services.note(Event(Note.ASSOCIATION_OPENED, self.address, session))
-            self._serve(association, session, extended)
+            with tracing.span("association"):
+                ended = self._served(association, session, extended)
+            raise ended
         finally:
             upper.close()
 
@@ -172,7 +178,16 @@ class Conversation:
             next(_numbers), admitted.caller, request.called_ae or "", request.calling_ae or "", self.address
         )
 
-    def _serve(self, association: Association, session: Session, extended: Mapping[str, bytes]) -> None:
+    def _served(
+        self, association: Association, session: Session, extended: Mapping[str, bytes]
+    ) -> AssociationEndedError:
+        """Serve to the end and return how it came: to a trace, no end of an association is a failure."""
+        try:
+            self._serve(association, session, extended)
+        except AssociationEndedError as ended:
+            return ended
+
+    def _serve(self, association: Association, session: Session, extended: Mapping[str, bytes]) -> NoReturn:
         def serve(message: Message) -> None:
             allowance = self._register.budget.allowance()
             turn = Turn(association, message, session, self._services, self._limits, allowance, extended)
@@ -216,7 +231,8 @@ def _answer(turn: Turn) -> None:
         _decline(turn, _UNKNOWN_OPERATION if serve is None else _NOT_FOR_THIS_CLASS)
         return
     try:
-        serve(turn)
+        with timed(_STEPS[operation]):
+            serve(turn)
     except AssociationEndedError:
         raise
     except Exception as error:  # the peer gets a status; where the message stood is unknown, so that is all

@@ -42,6 +42,9 @@ from dgis.publisher.values import Failure, Job, Original, Owner, Part, Result, S
 from dgis.review.carrying import note_outcomes
 from dgis.spooled import spooled
 from dgis.transactions import WORKER, again
+from dgis.watch.figures import ATTEMPTS
+from dgis.watch.steps import Step as Timed
+from dgis.watch.steps import timed
 from replica.context import Replicas
 from replica.intent import IntentLost, commit_copies
 from replica.rules import Labels
@@ -52,6 +55,9 @@ from storage_nodes.addresses import Kind
 _log = structlog.get_logger(__name__)
 
 _READ_BELOW_BYTES = 4 << 20  # smaller originals are read, larger ones mapped: a mapping costs a descriptor
+
+for _outcome in ("published", "failed"):  # a figure that is not there yet cannot be seen to rise
+    ATTEMPTS.labels(_outcome)
 
 
 class NotNow(Exception):  # noqa: N818 (the part waits for its next attempt)
@@ -129,8 +135,9 @@ class Publisher:
             return False
         failpoints.hit("publish.claimed")
         try:
-            with self._lease(part):
+            with self._lease(part), timed(Timed.PUBLISH):
                 self._publish(part)
+            ATTEMPTS.labels("published").inc()
         except (NotNow, IntentLost, KeysError) as error:
             self._give_back(part, Failure(str(error), outside=True))
         except sa.exc.SQLAlchemyError as error:
@@ -146,12 +153,15 @@ class Publisher:
 
     def _publish(self, part: Part) -> None:
         with ExitStack() as stack:
-            key, packed = self._pack(part, stack)
+            with timed(Timed.PACK):
+                key, packed = self._pack(part, stack)
             failpoints.hit("publish.packed")
             # Where a decision publishes nothing, what was sealed whole lies in its companion already.
-            stored = self._put(part, packed, key.modality) if packed.published or not part.decided else []
+            with timed(Timed.PLACE):
+                stored = self._put(part, packed, key.modality) if packed.published or not part.decided else []
         failpoints.hit("publish.placed")
-        self._commit(part, packed, stored, key)
+        with timed(Timed.COMMIT):
+            self._commit(part, packed, stored, key)
         _log.info(
             "part_published",
             record=part.record_key,
@@ -283,6 +293,7 @@ class Publisher:
             thread.join()
 
     def _give_back(self, part: Part, failure: Failure) -> None:
+        ATTEMPTS.labels("failed").inc()
         _log.warning("part_waits", part=part.id, attempts=part.attempts, reason=failure.words)
         try:
             with self._engine.begin() as connection:

@@ -2,9 +2,11 @@
 
 import ssl
 from collections.abc import Callable
+from functools import partial
 
 import sqlalchemy as sa
 import structlog
+from prometheus_client.registry import Collector
 
 from catalog.audit.values import Event, Happening, Outcome
 from dgis import supervisor
@@ -16,13 +18,18 @@ from dgis.parts import StartError, keyholder_socket, now_ms
 from dgis.roles import started_database, trust, until_stopped
 from dgis.trail.recorder import Recorder
 from dgis.trail.starting import stopped
-from dgis.web import callers, credentials, health
+from dgis.watch import files as figure_files
+from dgis.watch.database import DatabaseFigures
+from dgis.watch.figures import REGISTRY
+from dgis.watch.host import HostFigures, Roles
+from dgis.web import callers, credentials, health, metrics
 from dgis.web.application import application
 from dgis.web.bounds import Refused
 from dgis.web.explaining import Explaining
 from dgis.web.explaining import routes as routes_of_explaining
 from dgis.web.limits import Limits
 from dgis.web.logins import Logins
+from dgis.web.probes import Texts, probes
 from dgis.web.server import WebServer
 from dgis.worker import Chore, Worker
 
@@ -46,12 +53,14 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
     rehearsal = Authenticator(trusted, engine, now_ms, rehearsal=True)
     explaining = Explaining(configuration, engine, rehearsal, writer, now_ms)
     keyholder = KeyholderClient(keyholder_socket(configuration))
-    readiness = health.Readiness({"database": _answers(engine), "worker": keyholder.answers})
+    figures = partial(figure_files.fresh, figure_files.folder_of(configuration.gateway.home))
+    readiness = health.Readiness(probes(configuration, engine, keyholder.answers, figures))
     limits = Limits()
     refused = refusals(recorder)
     issuing = credentials.Issuing(keyholder, logins, now_ms, configuration.web.acs_url)
     routers = [
         health.routes(readiness),
+        metrics.routes(_collectors(configuration, engine, keyholder.answers, figures)),
         callers.routes(logins),
         credentials.routes(issuing),
         routes_of_explaining(explaining, logins),
@@ -82,16 +91,15 @@ def refusals(recorder: Recorder) -> Refused:
     return refused
 
 
-def _answers(engine: sa.Engine) -> Callable[[], bool]:
-    def answers() -> bool:
-        try:
-            with engine.execution_options(read_only=True).connect() as connection:
-                connection.execute(sa.select(1))
-        except sa.exc.SQLAlchemyError:
-            return False
-        return True
-
-    return answers
+def _collectors(
+    configuration: Configuration, engine: sa.Engine, worker_answers: Callable[[], bool], figures: Texts
+) -> list[Collector]:
+    roles = Roles(worker_answers, lambda: frozenset(role for role, _text in figures()))
+    return [
+        metrics.Processes(REGISTRY, figures),
+        HostFigures(configuration, roles),
+        DatabaseFigures(engine, configuration.gateway.name),
+    ]
 
 
 def _written(recorder: Recorder) -> Callable[[], bool]:
