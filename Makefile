@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test quick lint format demo savings faults bench-decision engines kerberos lock clean planted mutations bench-deid
+.PHONY: help install run test quick lint format demo savings faults bench-decision engines kerberos lock clean planted mutations bench bench-deid
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -48,10 +48,13 @@ mutations: $(STAMP) ## de-identify mutated files, 100,000 or: make mutations CAS
 	@DGIS_TEST_MUTATED_FILES=$(or $(CASES),100000) DGIS_TEST_SEED=$(or $(SEED),1) \
 		$(BIN)/python -m pytest -n 2 -k mutated_files tests/property/test_deid_mutations.py
 
+bench: $(STAMP)    ## gateway and peers side by side: make bench PARTS="store find" BENCH="--rounds 5"
+	@$(BIN)/python -m tests.bench $(PARTS) $(BENCH)
+
 bench-deid: $(STAMP) .venv-bench/.installed ## de-identifiers side by side: leaks, breaks, errors, speed
 	@command -v gdcmanon >/dev/null || ! command -v apt-get >/dev/null || test "$$(id -u)" != 0 \
 		|| apt-get install -q -y --no-install-recommends libgdcm-tools >/dev/null
-	@$(BIN)/python -m tests.bench --json bench-deid.json
+	@$(BIN)/python -m tests.bench.deid --json bench-deid.json
 
 .venv-bench/.installed: requirements/bench.txt
 	@$(PYTHON) -m venv .venv-bench

@@ -1,87 +1,79 @@
-"""De-identifiers side by side over the same planted files: `make bench-deid`."""
+"""The gateway and its peers at the same work in turn: `make bench`."""
 
 import argparse
 import json
-import os
-import platform
-import shutil
 import sys
-from datetime import UTC, datetime
+import time
+import traceback
+from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from dgis.demo.files import write_files
-from tests.bench.measure import Given, Row, measure, table
-from tests.bench.tools import Absent, ours, peers
-from tests.corpus import corpus_root
-from tests.planted import write_corpus
-from tests.tools import deid_rates
+from tests.bench.bench import Bench, Sizes
+from tests.bench.figures import judge
+from tests.bench.machine import warm_memory
+from tests.bench.peers import orthanc_version
+from tests.bench.report import document, last_figures, remember, table, verdicts
+from tests.bench.targets import TARGETS
 
-_IMAGES = 60  # of each of three synthetic series, where there are no real ones
-_SMALL = ("mr_brain_bold_philips", "mr_fmri_ge", "pet_wholebody_ge")  # images of some 20 kB
-_MEMORY = Path("/dev/shm")
+PARTS = (
+    "store",
+    "storescu",
+    "associate",
+)
+_HISTORY = Path("var/bench-history.jsonl")
+_WARM_GIGABYTES = 12.0
+SIZES = asdict(Sizes())
 
 
-def main(arguments: list[str]) -> None:
-    """Measure, print the table, and write it for scripts."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    parser.add_argument("--seed", type=int, default=1, help="of the planted corpus")
-    parser.add_argument("--runs", type=int, default=3, help="of each program; medians are told")
-    parser.add_argument("--images", type=int, help="of three synthetic series each, not real ones")
-    parser.add_argument("--json", type=Path, help="file for the figures")
-    parser.add_argument("--ours", action="store_true", help="without the other programs and the header rates")
-    asked = parser.parse_args(arguments)
-    wanted = [ours(), *([] if asked.ours else peers())]
-    with TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
-        work = Path(folder)
-        corpus = write_corpus(work / "planted", asked.seed)
-        series = _series(work, asked.images)
-        given = Given(corpus, work / "planted", series, asked.runs)
-        rows = [measure(tool, given, work / tool.name) for tool in wanted if not isinstance(tool, Absent)]
+def main(arguments: list[str]) -> int:
+    """Measure, print the tables; 1 where a part failed. A target that is not met is shown, and no failure."""
+    asked = _asked(arguments)
+    bench = Bench(Sizes(**{name: getattr(asked, name) for name in SIZES}))
+    began = time.monotonic()
+    bench.say("warming memory")
+    warm_memory(asked.warm)
+    failed = [part for part in asked.parts or PARTS if not _run(bench, part)]
+    figures = bench.figures()
+    measured = {each.part for each in figures} | set(asked.parts or PARTS)
+    targets = [each for each in TARGETS if each.part in measured or not asked.parts]
+    run = document(figures, targets, bench.absent, time.monotonic() - began)
+    run["peers"] = {"Orthanc": orthanc_version()}
+    run["failed"] = failed
+    before = last_figures(asked.history)
     say = sys.stdout.write
-    where = f"{os.cpu_count()} cores, Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}"
-    say(f"{len(corpus.files)} planted files, seed {asked.seed}; {rows[0].series_instances} images; {where}\n")
-    say(table(rows, len(corpus.canaries)) + "\n")
-    for tool in wanted:
-        if isinstance(tool, Absent):
-            say(f"{tool.name} is not here: {tool.remedy}\n")
+    say(f"{json.dumps(run['machine'])}\n{json.dumps(run['peers'])}\n\n{table(figures, before)}\n\n")
+    say(verdicts(judge(targets, figures)) + "\n")
+    for words in [*bench.absent, *(f"{part} FAILED, see above" for part in failed)]:
+        say(f"{words}\n")
+    say(f"{run['seconds']} s in all\n")
     if asked.json is not None:
-        asked.json.write_text(json.dumps(_document(rows, len(corpus.canaries)), indent=2) + "\n", "utf-8")
-    sys.stdout.flush()
-    if not asked.ours:
-        _say_rates()
+        asked.json.write_text(json.dumps(run, indent=1) + "\n", "utf-8")
+    remember(asked.history, run)
+    return int(bool(failed))
 
 
-def _series(work: Path, images: int | None) -> Path:
-    """Put series into one folder, as some of the programs want it: real ones, else synthetic ones."""
-    root = corpus_root()
-    flat = work / "flat"
-    flat.mkdir()
-    if root is not None and images is None:
-        folders = [root / "series" / name for name in _SMALL]
-    else:
-        write_files(work / "series", images or _IMAGES)
-        folders = sorted((work / "series").iterdir())
-    for path in (path for folder in folders for path in folder.iterdir()):
-        shutil.copy(path, flat / f"{path.parent.name}-{path.name}")
-    return flat
+def _run(bench: Bench, part: str) -> bool:
+    began = time.monotonic()
+    try:
+        import_module(f"tests.bench.parts.{part}").run(bench)
+    except Exception:  # noqa: BLE001 - one part that fails is shown, and does not take the others with it
+        traceback.print_exc()
+        return False
+    bench.say(f"{part}: {time.monotonic() - began:.0f} s")
+    return True
 
 
-def _say_rates() -> None:
-    """Say how fast headers of real series are on one core, where there are real series."""
-    root = corpus_root()
-    if root is not None:
-        sys.stdout.write("\nheaders of real series, one core:\n")
-        sys.stdout.write(deid_rates.table(list(deid_rates.rates(root / "series", rounds=3))) + "\n")
-
-
-def _document(rows: list[Row], canaries: int) -> dict[str, object]:
-    return {
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "canaries": canaries,
-        "tools": [row.as_json() for row in rows],
-    }
+def _asked(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
+    for name, default in SIZES.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default)
+    parser.add_argument("--warm", type=float, default=_WARM_GIGABYTES, help="gigabytes to touch first")
+    parser.add_argument("--json", type=Path, help="file for this run")
+    parser.add_argument("--history", type=Path, default=_HISTORY, help="file of all runs")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

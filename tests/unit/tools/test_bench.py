@@ -1,58 +1,109 @@
+"""The pure parts of `make bench`: verdicts, tables, the history, and what is sent."""
+
 import json
+import socket
 
 import pytest
+from pydicom import dcmread
 
-from tests.bench.__main__ import main
-from tests.bench.measure import Given, Row, measure, table
-from tests.bench.pairs import Breaks
-from tests.bench.tools import Tool, ours
-from tests.planted import Corpus, planted
+from tests.bench.association import Association, message, store_message
+from tests.bench.figures import Figure, Target, Verdict, judge
+from tests.bench.images import synthetic, write_files
+from tests.bench.report import document, last_figures, remember, table, verdicts
+from tests.bench.targets import TARGETS
+from tests.tools import wire
+from tests.tools.link import Link
 
-COPY = Tool("copy", "1", lambda given, out, _keys: ["cp", "-r", f"{given}/.", out])
-
-
-def few(folder, count=6):
-    """The first planted files, and all that is planted in them."""
-    whole = planted(3)
-    files = whole.files[:count]
-    for place in ("planted", "series"):
-        (folder / place).mkdir()
-        for one in files:
-            (folder / place / one.name).write_bytes(one.data)
-    names = {one.name for one in files}
-    canaries = tuple(one for one in whole.canaries if one.file in names)
-    return Given(Corpus(files, canaries), folder / "planted", folder / "series", 1)
+FIGURES = [
+    Figure("store", "CT x1", "images/s", "gateway", (300, 500, 400)),
+    Figure("store", "CT x1", "images/s", "Orthanc", (250, 200, 150)),
+]
 
 
-def test_who_changes_nothing_leaks_everything_and_breaks_nothing_but_keeps_uids(tmp_path):
-    given = few(tmp_path)
-    row = measure(COPY, given, tmp_path / "work")
-    assert (row.written, row.refused, row.leaks) == (6, 0, len(given.corpus.canaries))
-    broken = row.breaks
-    assert broken.kept == 4 * 6
-    assert (broken.inconsistent, broken.dangling, broken.dates, broken.errors or 0) == (0, 0, 0, 0)
+@pytest.mark.parametrize(
+    ("target", "value", "verdict"),
+    [
+        (Target("store", "CT x1", "images/s", 2, to="Orthanc"), 2.0, Verdict.MET),
+        (Target("store", "CT x1", "images/s", 2.1, to="Orthanc"), 2.0, Verdict.NOT_MET),
+        (Target("store", "CT x1", "images/s", 400, at_least=False), 400, Verdict.MET),
+        (Target("store", "CT x1", "images/s", 399, at_least=False), 400, Verdict.NOT_MET),
+        (Target("store", "CT x1", "images/s", 1, to="nobody"), None, Verdict.NOT_MEASURED),
+        (Target("store", "MR x1", "images/s", 1), None, Verdict.NOT_MEASURED),
+    ],
+)
+def test_a_target_is_met_not_met_or_not_measured(target, value, verdict):
+    (judged,) = judge([target], FIGURES)
+    assert (judged.value, judged.verdict) == (value, verdict)
 
 
-def test_ours_leaks_and_breaks_nothing(tmp_path):
-    row = measure(ours(), few(tmp_path), tmp_path / "work")
-    assert (row.written, row.refused, row.leaks) == (6, 0, 0)
-    assert (row.breaks.kept, row.breaks.inconsistent, row.breaks.invalid) == (0, 0, 0)
-    assert (row.breaks.dangling, row.breaks.dates) == (0, 0)
+def test_every_target_is_one_of_its_own_and_a_comparison_names_somebody_else():
+    keys = [(each.part, each.what, each.unit, each.who) for each in TARGETS]
+    assert len(keys) == len(set(keys))
+    assert all(each.to != each.who for each in TARGETS)
 
 
-def test_the_table_has_a_line_for_each_and_times_against_the_first():
-    timed = (("a", 2.0, 100), ("b", 9.0, 100), ("c", 0.1, 3))
-    rows = [Row(name, "1", 9, 1, 0, Breaks(), 1.0, seconds, 100, count) for name, seconds, count in timed]
-    head, first, other, stopped = table(rows, 10).splitlines()
-    assert head.startswith("tool")
-    assert first.endswith("50")
-    assert other.endswith("4.5 times as fast")
-    assert stopped.endswith("stopped")
+def test_a_run_is_remembered_and_the_next_one_shown_beside_it(tmp_path):
+    history = tmp_path / "var" / "history.jsonl"
+    assert last_figures(history) == []
+    targets = [Target("store", "CT x1", "images/s", 3, to="Orthanc")]
+    remember(history, document(FIGURES, targets, ["no storescp"], 12.4))
+    faster = [Figure("store", "CT x1", "images/s", "gateway", (600,))]
+    shown = table(faster, last_figures(history))
+    assert "+50%" in shown
+    (run,) = map(json.loads, history.read_text().splitlines())
+    assert run["targets"][0]["verdict"] == "NOT MET"
+    assert run["absent"] == ["no storescp"]
+    assert "NOT MET" in verdicts(judge(targets, FIGURES))
 
 
-@pytest.mark.slow
-def test_the_command_prints_the_table_and_writes_the_figures(tmp_path, capsys):
-    main(["--ours", "--runs", "1", "--images", "1", "--json", str(tmp_path / "figures.json")])
-    assert "dgis deid" in capsys.readouterr().out
-    (tool,) = json.loads((tmp_path / "figures.json").read_text())["tools"]
-    assert (tool["tool"], tool["leaks"], tool["series_instances"]) == ("dgis deid", 0, 3)
+def test_a_series_is_another_in_every_round_and_otherwise_the_same(tmp_path):
+    series = synthetic("PT", 3)
+    first, second = series.fresh(), series.fresh()
+    assert {each.uid for each in first.images}.isdisjoint(each.uid for each in second.images)
+    files = [dcmread(path) for path in write_files(first.images, tmp_path)]
+    again = [dcmread(path) for path in write_files(second.images, tmp_path / "again")]
+    assert [each.SOPInstanceUID for each in files] == [each.uid for each in first.images]
+    assert {each.SeriesInstanceUID for each in files} == {first.series_uid}
+    assert {each.StudyInstanceUID for each in files} == {first.study_uid}
+    assert [each.PixelData for each in files] == [each.PixelData for each in again]
+    assert all(len(dataset.PixelData) == 128 * 128 * 2 for dataset in files)
+
+
+@pytest.mark.parametrize("length", [0, 1, 993, 994, 995, 2000])
+def test_a_message_is_what_another_reader_of_the_protocol_makes_of_it(length):
+    data = bytes(range(256)) * 8
+    raw = store_message(5, 1000, "1.2.3", "1.2.3.4", data[:length])
+    ours, theirs = _tcp_pair()
+    ours.sendall(raw)
+    link = Link(theirs, 10)
+    received = link.receive()
+    link.close()
+    ours.close()
+    assert (received.context, received.data) == (5, data[:length])
+    assert received.command["AffectedSOPInstanceUID"] == "1.2.3.4"
+
+
+def test_an_association_reads_messages_that_come_in_pieces_or_together():
+    ours, theirs = _tcp_pair()
+    reader = Association(ours)
+    both = store_message(1, 64, "1.2.3", "1.2.3.4", bytes(500)) + message(
+        3, 64, {"CommandField": 0x8030, "MessageIDBeingRespondedTo": 1, "Status": 0}
+    )
+    for at in range(0, len(both), 7):
+        theirs.sendall(both[at : at + 7])
+    context, command, data = reader.message()
+    assert (context, command["AffectedSOPInstanceUID"], data) == (1, "1.2.3.4", bytes(500))
+    assert reader.message(keep=False)[1]["Status"] == 0
+    theirs.sendall(wire.pdu(wire.RELEASE_RP, bytes(4)))
+    assert reader.message() == (wire.RELEASE_RP, None, 0)
+    theirs.close()
+    with pytest.raises(ConnectionError):
+        reader.message()
+    ours.close()
+
+
+def _tcp_pair():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    return ours, theirs

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from tests.bench.pairs import Breaks, breaks, pairs
-from tests.bench.tools import Tool
+from tests.bench.deid.pairs import Breaks, breaks, pairs
+from tests.bench.deid.tools import Tool
 from tests.planted import Corpus, Hunter
 
 
