@@ -7,6 +7,8 @@ import sqlalchemy as sa
 
 from replica.context import Replicas
 from replica.locate import locate
+from replica.placement import Rule
+from replica.rules import Labels
 from replica.tables import replica_object
 from replica.values import Located
 from storage_nodes.addresses import Kind
@@ -20,18 +22,23 @@ def full(
 
     An object that waits for the fill worker has not, whatever copies there are.
     """
-    fleet, rule = replicas.fleet, replicas.rules[kind]
+    fleet = replicas.fleet
+    replicas.look_at_nodes(connection)
     counted = fleet.counted(kind)
     found: dict[RecordKey, Located] = {}
     for key, located in locate(connection, fleet, record_keys, kind).items():
+        rule = _rule_unless_waiting(connection, replicas, located)
         nodes = tuple(node for node in located.nodes if node in counted)
-        sites = [site for node in nodes if (site := fleet.site_of(kind, node)) is not None]
-        if not rule.missing(sites) and not _waits(connection, located.object_id):
+        if rule is not None and not rule.missing(fleet.places(kind, nodes)):
             found[key] = replace(located, nodes=nodes)
     return found
 
 
-def _waits(connection: sa.Connection, object_id: int) -> bool:
+def _rule_unless_waiting(connection: sa.Connection, replicas: Replicas, located: Located) -> Rule | None:
+    """Return the rule of an object; None where the fill worker has it to do."""
     columns = replica_object.c
-    due = sa.select(columns.fill_due_ms).where(columns.id == object_id)
-    return connection.scalar(due) is not None
+    wanted = sa.select(columns.fill_due_ms, columns.facility, columns.modality)
+    row = connection.execute(wanted.where(columns.id == located.object_id)).one_or_none()
+    if row is None or row.fill_due_ms is not None:
+        return None
+    return replicas.rules.of(located.kind, Labels(row.facility or "", row.modality or ""))

@@ -25,6 +25,7 @@ from dgis.rebuild.opening import Opened, open_found
 from dgis.rebuild.tables import rebuild_part
 from dgis.rebuild.values import Objects
 from replica.context import Replicas
+from replica.rules import NO_LABELS
 from replica.tables import replica_copy, replica_object
 from replica.values import CopyState
 from storage_nodes.addresses import Address, Kind
@@ -156,7 +157,7 @@ def _write(
 ) -> None:
     now_ms = replicas.clock_ms()
     good = [copy for copy in found.copies if copy.node not in opened.bad]
-    short = bool(opened.bad) or len(good) < replicas.rules[address.kind].copies
+    short = bool(opened.bad) or len(good) < replicas.rules.of(address.kind, NO_LABELS).copies
     values: dict[str, Any] = {
         "record_key": address.key,
         "kind": address.kind,

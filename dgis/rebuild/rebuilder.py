@@ -109,12 +109,12 @@ class Rebuilder:
     def _departed(self) -> int:
         """Take over what the nodes were told of, before anything that may be meant is shown."""
         replicas = self._means.taking.replicas
-        fleet, rule = replicas.fleet, replicas.rules[Kind.SEALED]
+        fleet, quorum = replicas.fleet, min(rule.write_quorum for rule in replicas.rules)
         for some in _batches(notes.told(fleet, self._unreachable, self._means.clock_ms())):
             with self._engine.begin() as connection:
                 notes.add(connection, some)
         nodes = len(fleet.names(Kind.SEALED))
-        needed = max(1, nodes - rule.write_quorum + 1)
+        needed = max(1, nodes - quorum + 1)
         if nodes - len(self._unreachable) < needed:
             raise NodesMissing(
                 f"{nodes - len(self._unreachable)} of {nodes} nodes answer, {needed} must: what was "
