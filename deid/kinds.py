@@ -54,6 +54,9 @@ def is_kind(tag: int, uid: str, own_class: str) -> bool:
 
 def may_be_sop_class(uid: str) -> bool:
     """Whether a SOP class is registered, could be a newer one, or is private."""
-    if uid.startswith(_DICOM_ROOT):
-        return is_registered(uid) or _CLASS.fullmatch(uid) is not None
-    return is_uid(uid)
+    return is_standard_class(uid) if uid.startswith(_DICOM_ROOT) else is_uid(uid)
+
+
+def is_standard_class(uid: str) -> bool:
+    """Whether a SOP class is one of the standard, or could be a newer one: then it names nobody."""
+    return uid.startswith(_DICOM_ROOT) and (is_registered(uid) or _CLASS.fullmatch(uid) is not None)

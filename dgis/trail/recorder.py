@@ -13,6 +13,7 @@ from catalog.audit.values import Event, Happening, Json, Outcome, encoded
 from catalog.query import Query
 from catalog.release import asked, named
 from catalog.retrieve import InstanceRef
+from deid.kinds import is_standard_class
 from dgis.dimse import services
 from dgis.dimse.endings import EndingKind
 from dgis.dimse.services import Note, Session
@@ -109,7 +110,7 @@ def with_asked(happening: Happening, query: Query, refs: Sequence[InstanceRef], 
     detail: dict[str, Json] = {**happening.detail, "query": asked(query)}
     if receiver:
         detail["receiver"] = receiver
-    counts = Counter((ref.patient_key, ref.study_key, ref.sop_class_uid) for ref in refs)
+    counts = Counter((ref.patient_key, ref.study_key, _said_of(ref.sop_class_uid)) for ref in refs)
     if counts:
         detail["studies"] = _studies(counts)
     patients = tuple(dict.fromkeys(patient for patient, _study, _class in counts))
@@ -121,7 +122,10 @@ def stored_by(session: Session, counts: Mapping[str, int]) -> Happening:
 
     Whose they are is said when they are published, by keys: UIDs as they came would outlive an erasure here.
     """
-    classes: dict[str, Json] = {**counts}
+    said: Counter[str] = Counter()
+    for sop_class, number in counts.items():
+        said[_said_of(sop_class)] += number
+    classes: dict[str, Json] = {**said}
     count = sum(counts.values())
     return Happening(
         Event.STORE,
@@ -130,6 +134,11 @@ def stored_by(session: Session, counts: Mapping[str, int]) -> Happening:
         count=count,
         detail={"classes": classes},
     )
+
+
+def _said_of(sop_class: str) -> str:
+    """Return a SOP class of the standard, "private" for others: whoever sends one makes up the number."""
+    return sop_class if is_standard_class(sop_class) else "private"
 
 
 def _studies(counts: Mapping[tuple[str, str, str], int]) -> list[Json]:
