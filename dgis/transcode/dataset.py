@@ -9,7 +9,7 @@ from deid.splice.words import LOOKED_AT_BYTES, are_whole, may_be_whole
 from deid.vr import dictionary_vr, long_form
 from dgis.transcode.level import ALLOCATED, Level
 from dgis.transcode.source import Source
-from dgis.transcode.values import PIXELS, header, swapped, word_bytes
+from dgis.transcode.values import ANY_PIXELS, PIXELS, header, swapped, word_bytes
 
 _ITEM = 0xFFFEE000
 _ITEM_END = 0xFFFEE00D
@@ -141,6 +141,8 @@ class Rewriter:
 
     def _value(self, head: Head, level: Level, encoding: Encoding) -> Iterator[Buffer]:
         tag, vr, length = head
+        if tag in ANY_PIXELS and not level.depth:
+            self._source.allow(level.matrix_bytes())
         allocated = level.number(ALLOCATED)
         width = word_bytes(tag, vr, encoding, allocated)
         if tag == PIXELS and width > 1 and may_be_whole(vr, allocated):

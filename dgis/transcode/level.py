@@ -25,6 +25,7 @@ _TOLD = frozenset(
 _LONGEST_TOLD_BYTES = 64
 _MOST_DIGITS = 12  # PS3.5 6.2: an IS has at most 12 characters
 _SINGLE = b"\x01\0"
+_BITS_IN_BYTE = 8
 
 
 @dataclass(slots=True)
@@ -51,6 +52,11 @@ class Level:
             text = value.decode("ascii", "replace").strip("\0 ").removeprefix("+")
             return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
         return int.from_bytes(value[:2], "little") if len(value) >= len(_SINGLE) else None
+
+    def matrix_bytes(self) -> int:
+        """Return the size of the image that is described (PS3.3 C.7.6.3); 0 where none is."""
+        cells = (self.number(ROWS) or 0) * (self.number(COLUMNS) or 0) * (self.number(SAMPLES) or 1)
+        return -(-cells * (self.number(FRAMES) or 1) * (self.number(ALLOCATED) or 0) // _BITS_IN_BYTE)
 
     def text(self, tag: int) -> str:
         """Return a code string; "" where there is none."""

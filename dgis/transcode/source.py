@@ -1,19 +1,35 @@
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from deid.elements import Buffer, WalkError
 
 _STEP_BYTES = 1 << 20
 
 
+@dataclass(slots=True)
+class Bound:
+    """How much may be inflated: what is read of a header raises it by the image that is described."""
+
+    limit_bytes: int
+    most_bytes: int
+
+    def raise_by(self, size: int) -> None:
+        """Allow so many bytes more, never above `most_bytes`."""
+        self.limit_bytes = min(self.limit_bytes + size, self.most_bytes)
+
+
 class Source:
     """Reads a data set that comes in pieces, each of which is valid only until the next is asked for.
 
-    `length` is in bytes, None where it is not known.
+    `length` is in bytes, None where it is not known; `bound` that of what is inflated on the way.
     """
 
-    def __init__(self, pieces: Iterable[Buffer], length: int | None = None) -> None:
+    def __init__(
+        self, pieces: Iterable[Buffer], length: int | None = None, bound: Bound | None = None
+    ) -> None:
         self.length = length
+        self._bound = bound
         self._pieces = iter(pieces)
         self._at_hand = memoryview(b"")
         self.position = 0  # bytes taken
@@ -60,6 +76,11 @@ class Source:
             size -= len(piece)
             yield piece
 
+    def allow(self, size: int) -> None:
+        """Let so many bytes more come than a header may have, where there is a bound."""
+        if self._bound is not None:
+            self._bound.raise_by(size)
+
     def ended(self) -> bool:
         """Whether all bytes were taken."""
         return not self._at_hand and not self._next()
@@ -72,11 +93,11 @@ class Source:
         return False
 
 
-def inflated(pieces: Iterable[Buffer], limit_bytes: int) -> Iterator[bytes]:
+def inflated(pieces: Iterable[Buffer], bound: Bound) -> Iterator[bytes]:
     """Inflate a deflated data set (PS3.5 A.5) piece by piece; bytes after the stream are left out.
 
     Raises:
-        WalkError: the stream is damaged or cut, or inflates beyond `limit_bytes`.
+        WalkError: the stream is damaged or cut, or inflates beyond what is allowed by then.
     """
     inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
     size = 0
@@ -86,14 +107,14 @@ def inflated(pieces: Iterable[Buffer], limit_bytes: int) -> Iterator[bytes]:
             out = _inflate(inflater, rest)
             rest = inflater.unconsumed_tail
             size += len(out)
-            if size > limit_bytes:
-                raise WalkError(f"inflates beyond {limit_bytes} bytes")
+            if size > bound.limit_bytes:
+                raise WalkError(f"inflates beyond {bound.limit_bytes} bytes")
             yield out
     # A full step with no input left may hide more output behind it.
     while not inflater.eof and (out := _inflate(inflater, b"")):
         size += len(out)
-        if size > limit_bytes:
-            raise WalkError(f"inflates beyond {limit_bytes} bytes")
+        if size > bound.limit_bytes:
+            raise WalkError(f"inflates beyond {bound.limit_bytes} bytes")
         yield out
     if not inflater.eof:
         raise WalkError("deflate stream without end")

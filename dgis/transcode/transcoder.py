@@ -11,7 +11,7 @@ from dgis.transcode.job import Job
 from dgis.transcode.limits import Limits
 from dgis.transcode.pixels import NativePixels
 from dgis.transcode.pool import Pool
-from dgis.transcode.source import Source, inflated
+from dgis.transcode.source import Bound, Source, inflated
 from dgis.transcode.spool import held_back, joined, spool
 from dgis.transcode.syntaxes import CODECS, TARGETS, Codec, targets_of
 
@@ -58,9 +58,11 @@ class GatewayTranscoder:
             raise TranscodeError("no such conversion")
         pieces: Iterable[Buffer] = instance.open()
         length = instance.length
+        bound = None
         if is_deflated(syntax):
-            pieces, length = inflated(pieces, self._limits.inflated_bytes), None
-        source = Source(pieces, length)
+            bound = Bound(self._limits.header_bytes, self._limits.inflated_bytes)
+            pieces, length = inflated(pieces, bound), None
+        source = Source(pieces, length, bound)
         encoding = detect_encoding(source.peek(_FIRST_BYTES), encoding_of(syntax))
         codec = CODECS.get(syntax)
         if codec is None:

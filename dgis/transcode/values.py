@@ -4,6 +4,7 @@ from deid.elements import Buffer, Encoding
 from deid.vr import LONG_VRS
 
 PIXELS = 0x7FE00010
+ANY_PIXELS = frozenset({PIXELS, 0x7FE00008, 0x7FE00009})  # of whole numbers, of floats
 _BITS_IN_BYTE = 8
 _CELLS = frozenset({16, 32, 64})
 _LONGEST_SHORT_BYTES = 0xFFFF

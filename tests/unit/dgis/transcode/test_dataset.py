@@ -216,6 +216,19 @@ def test_a_deflate_bomb_is_refused_and_a_deflated_data_set_is_not():
         next(transcoder.convert(_native(deflated, squeezed[:-3]), EXPLICIT_LITTLE_ENDIAN))
 
 
+def test_deflated_pixels_are_no_more_than_the_image_that_is_described():
+    transcoder = GatewayTranscoder(Limits(header_bytes=1 << 20))
+    deflated = "1.2.840.10008.1.2.1.99"
+    image = element(0x00280010, "US", b"\0\x04") + element(0x00280011, "US", b"\0\x08")
+    image += element(0x00280100, "US", b"\x10\0")  # 1024 x 2048 x 16 bits
+    whole = image + element(0x7FE00010, "OW", bytes(4 << 20))
+    squeezed = zlib.compress(whole, wbits=-15)
+    assert b"".join(transcoder.convert(_native(deflated, squeezed), EXPLICIT_LITTLE_ENDIAN)) == whole
+    bomb = zlib.compress(image + element(0x7FE00010, "OW", bytes(32 << 20)), wbits=-15)
+    with pytest.raises(WalkError, match="inflates beyond"):
+        list(transcoder.convert(_native(deflated, bomb), EXPLICIT_LITTLE_ENDIAN))
+
+
 @pytest.mark.parametrize(
     "syntax",
     [
