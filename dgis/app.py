@@ -23,6 +23,7 @@ from dgis.chores import (
     committing,
     counting,
     erasing,
+    holding,
     noting,
     publishing,
     retiring,
@@ -104,6 +105,8 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
     authenticator = Authenticator(trust(configuration), engine, now_ms)
     writer = f"{name}/{_DOOR}"
     recorder = Recorder(engine, writer, now_ms)
+    lease_seconds = configuration.publish.lease_seconds
+    desk = Desk(engine, name, writer, now_ms, lease_seconds * 1000)
     behind = Behind(
         Releases(engine, writer, now_ms),
         recorder,
@@ -113,7 +116,7 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
         accounts,
         authenticator,
         now_ms,
-        Desk(engine, name, writer, now_ms),
+        desk,
     )
     server = DicomServer(Door(configuration, behind), _limits(configuration))
     addresses = _listen(server, configuration)
@@ -121,7 +124,12 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
     caching = CacheFigures(log.space.used_bytes, log.backlog.unindexed_segments)
     figures = own_figures(home, _DOOR, [caching, NodeHealth(own_fleet)])
     notes = Worker(
-        [*noting(engine, accounts, recorder, index), *retiring(engine, log, name), *counting(figures)]
+        [
+            *noting(engine, accounts, recorder, index),
+            *retiring(engine, log, name),
+            *counting(figures),
+            holding(desk, lease_seconds),
+        ]
     )
     indexer.start()
     notes.start()

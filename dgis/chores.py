@@ -23,6 +23,7 @@ from dgis.cache.log import ReceiveLog
 from dgis.cache.sql import reading
 from dgis.caring import caring
 from dgis.commitment import rows as commitments
+from dgis.commitment.desk import Desk
 from dgis.commitment.judge import Judge
 from dgis.commitment.judge import Means as JudgeMeans
 from dgis.commitment.opening import commitment_patience, known_destinations
@@ -181,9 +182,12 @@ def committing(configuration: Configuration, replicas: Replicas, keys: KeyStore)
     engine, name = replicas.engine, configuration.gateway.name
     proof = ProofMeans(replicas, keys.get, Reporter(engine, now_ms))
     patience = commitment_patience(configuration)
-    judge = Judge(JudgeMeans(engine, Prover(proof), patience, now_ms))
+    lease_ms = configuration.publish.lease_seconds * 1000
+    judge = Judge(JudgeMeans(engine, Prover(proof), patience, now_ms, lease_ms))
     destinations = known_destinations(configuration)
-    means = ReportMeans(engine, name, f"{name}/worker", destinations, patience, now_ms, DicomLimits())
+    means = ReportMeans(
+        engine, name, f"{name}/worker", destinations, patience, now_ms, lease_ms, DicomLimits()
+    )
 
     def forget() -> None:
         with engine.begin() as connection:
@@ -194,6 +198,11 @@ def committing(configuration: Configuration, replicas: Replicas, keys: KeyStore)
         Chore("commitment-reports", _COMMIT_SECONDS, ReportSender(means).run_once),
         Chore("old-commitments", _FORGET_SECONDS, _once(forget)),
     ]
+
+
+def holding(desk: Desk, lease_seconds: int) -> Chore:
+    """Return the chore of a door that keeps what its associations wait for from others."""
+    return Chore("hold", lease_seconds / 4, _once(desk.keep))
 
 
 def retiring(engine: sa.Engine, log: ReceiveLog, gateway_id: str) -> list[Chore]:

@@ -1,7 +1,6 @@
 """The door's side of storage commitment: takes transactions, reports them where their association stands."""
 
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,9 +23,6 @@ from dgis.dimse.status import Refusal, Status
 
 _log = structlog.get_logger(__name__)
 
-_HOLD_MS = 30_000  # for what a door that died held
-_HOLD_AGAIN_SECONDS = 10.0
-_LEASE_MS = 180_000  # of a report: longer than its response is waited for
 _MAY_NOT = Refusal(Status.NOT_AUTHORIZED, "this peer may not retrieve (dicom.peers, may)")
 _TOO_MANY = Refusal(Status.RESOURCE_LIMITATION, "too many transactions of this requestor are open")
 _USED = Refusal(Status.DUPLICATE_TRANSACTION, "this Transaction UID was used before; the first one stands")
@@ -37,7 +33,6 @@ class _Held:
     """What one association waits for."""
 
     holder: str
-    held_again_s: float
     claimed: dict[int, Transaction]
 
 
@@ -49,9 +44,13 @@ class Desk:
         gateway_id: this gateway.
         writer: of the trail, for this door.
         clock_ms: the time, epoch milliseconds.
+        lease_ms: how long a door that died keeps its reports from others.
     """
 
-    def __init__(self, engine: sa.Engine, gateway_id: str, writer: str, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, engine: sa.Engine, gateway_id: str, writer: str, clock_ms: Callable[[], int], lease_ms: int
+    ) -> None:
+        self._lease_ms = lease_ms
         self._engine = engine
         self._gateway_id = gateway_id
         self._writer = writer
@@ -76,12 +75,12 @@ class Desk:
             number = rows.take(connection, self._gateway_id, request, asked, now_ms)
             if number is None:
                 return _USED
-            rows.hold(connection, number, holder, now_ms + _HOLD_MS)
+            rows.hold(connection, number, holder, now_ms + self._lease_ms)
             trail.append(connection, self._writer, [_asked(request, asked, number)], now_ms)
             failpoints.hit("commitment.before_taken")
         failpoints.hit("commitment.taken")
         with self._lock:
-            self._held.setdefault(session.number, _Held(holder, time.monotonic(), {}))
+            self._held.setdefault(session.number, _Held(holder, {}))
         return None
 
     def awaits_report(self, session: Session) -> bool:
@@ -90,21 +89,20 @@ class Desk:
 
     def next_report(self, session: Session) -> DueReport | None:
         """Claim the report of this association that has been due longest; None where none is."""
-        held = self._held[session.number]
+        held = self._held.get(session.number)
+        if held is None:
+            return None
         try:
-            due = self._claimed(held)
-            if due is None:
-                self._keep_holding(session, held)
+            return self._claimed(held)
         except sa.exc.SQLAlchemyError as error:
             _log.warning("commitment_waits", error=type(error).__name__)
             return None
-        return due
 
     def _claimed(self, held: _Held) -> DueReport | None:
         now_ms, claim = self._clock_ms(), uuid.uuid4().hex
         which = rows.on_its_own_association(held.holder)
         with self._engine.begin() as connection:
-            transaction = rows.claim_to_report(connection, claim, now_ms, _LEASE_MS, which)
+            transaction = rows.claim_to_report(connection, claim, now_ms, self._lease_ms, which)
             if transaction is None:
                 return None
             outcome = prepare(connection, transaction, None, self._writer, now_ms)
@@ -113,18 +111,18 @@ class Desk:
         held.claimed[transaction.id] = transaction
         return DueReport(transaction.id, claim, outcome)
 
-    def _keep_holding(self, session: Session, held: _Held) -> None:
-        """Keep holding what is not judged yet; nothing left to wait for ends the looking."""
-        if time.monotonic() - held.held_again_s < _HOLD_AGAIN_SECONDS:
-            return
-        held.held_again_s = time.monotonic()
-        with self._engine.begin() as connection:
-            left = rows.held(connection, held.holder)
-            if left:
-                rows.keep_holding(connection, held.holder, self._clock_ms() + _HOLD_MS)
-        if not left:
-            with self._lock:
-                self._held.pop(session.number, None)
+    def keep(self) -> None:
+        """Keep for longer what associations that stand hold; called now and then, well within the lease."""
+        with self._lock:
+            standing = list(self._held.items())
+        for number, held in standing:
+            claims = [each.claim for each in list(held.claimed.values())]
+            until_ms = self._clock_ms() + self._lease_ms
+            with self._engine.begin() as connection:
+                left = rows.keep_holding(connection, held.holder, claims, until_ms)
+            if not left:  # all is reported: nothing is looked for on it any more
+                with self._lock:
+                    self._held.pop(number, None)
 
     def reported(self, session: Session, report: DueReport, status: int | None) -> None:
         """Write down how a report was answered; what was not taken goes over another association."""

@@ -6,11 +6,9 @@
 A crash leaves what was settled settled, and the rest to whoever claims it when the lease has run out.
 """
 
-import threading
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -20,6 +18,7 @@ from dgis import failpoints
 from dgis.cache.sql import reading
 from dgis.commitment import rows
 from dgis.commitment.judging import Patience, judge, next_look_ms
+from dgis.commitment.leases import kept
 from dgis.commitment.looking import look
 from dgis.commitment.proof import Asked, Prover
 from dgis.commitment.values import Finding, Known, Standing, Transaction, Waiting
@@ -28,7 +27,6 @@ from storage_nodes.names import RecordKey
 
 _log = structlog.get_logger(__name__)
 
-LEASE_MS = 120_000
 _AT_ONCE = 64  # instances that are proven before what was found is written down
 
 
@@ -40,7 +38,7 @@ class Means:
     prover: Prover
     patience: Patience
     clock_ms: Callable[[], int]
-    lease_ms: int = LEASE_MS
+    lease_ms: int
 
 
 class _LostError(Exception):
@@ -63,7 +61,7 @@ class Judge:
             return False
         failpoints.hit("commitment.claimed")
         try:
-            with self._kept(transaction):
+            with kept(self._engine, transaction, self._means.lease_ms, self._means.clock_ms):
                 self._look_at(transaction)
         except _LostError:
             _log.warning("commitment_taken_over", transaction=transaction.id)
@@ -81,27 +79,6 @@ class Judge:
             else:
                 rows.judged(connection, transaction, now_ms)
         failpoints.hit("commitment.judged")
-
-    @contextmanager
-    def _kept(self, transaction: Transaction) -> Iterator[None]:
-        """Keep the lease while copies of something huge are read."""
-        done = threading.Event()
-
-        def keep() -> None:
-            while not done.wait(self._means.lease_ms / 3000):
-                try:
-                    with self._engine.begin() as connection:
-                        rows.renew(connection, transaction, self._means.clock_ms() + self._means.lease_ms)
-                except sa.exc.SQLAlchemyError as error:
-                    _log.warning("lease_not_renewed", error=type(error).__name__)
-
-        thread = threading.Thread(target=keep, name="commitment-lease", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
 
     def _settle(self, transaction: Transaction, findings: Sequence[Finding]) -> bool:
         """Write down what was found; returns whether some of it is waited for."""

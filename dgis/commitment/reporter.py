@@ -17,6 +17,7 @@ from dgis import failpoints
 from dgis.commitment import rows
 from dgis.commitment.desk import answered
 from dgis.commitment.judging import Patience, next_report_ms
+from dgis.commitment.leases import kept
 from dgis.commitment.reporting import HeldBack, prepare
 from dgis.commitment.values import State, Transaction
 from dgis.dimse.association import Association, Message
@@ -32,7 +33,6 @@ from dgis.dimse.uids import EXPLICIT_LE, IMPLICIT_LE, STORAGE_COMMITMENT
 
 _log = structlog.get_logger(__name__)
 
-_LEASE_MS = 300_000  # longer than one attempt may take: connecting, associating, the response
 _PROPOSALS = (Proposal(STORAGE_COMMITMENT, (EXPLICIT_LE, IMPLICIT_LE)),)
 _AS_PROVIDER = Terms(roles={STORAGE_COMMITMENT: Roles(scu=False, scp=True)})
 _NO_ROLE = "the destination accepts no storage commitment from a provider (SCP role)"
@@ -48,6 +48,7 @@ class Means:
     destinations: Mapping[str, Destination]
     patience: Patience
     clock_ms: Callable[[], int]
+    lease_ms: int
     limits: Limits
 
 
@@ -64,13 +65,14 @@ class Reporter:
         now_ms = means.clock_ms()
         which = rows.by_another_association(means.gateway_id, means.destinations, now_ms)
         with self._engine.begin() as connection:
-            transaction = rows.claim_to_report(connection, claim, now_ms, _LEASE_MS, which)
+            transaction = rows.claim_to_report(connection, claim, now_ms, means.lease_ms, which)
         if transaction is None:
             return False
         failpoints.hit("commitment.report_claimed")
-        words = self._send(transaction)
-        failpoints.hit("commitment.report_sent")
-        self._note(transaction, words)
+        with kept(self._engine, transaction, means.lease_ms, means.clock_ms):
+            words = self._send(transaction)
+            failpoints.hit("commitment.report_sent")
+            self._note(transaction, words)
         failpoints.hit("commitment.reported")
         return True
 

@@ -248,22 +248,17 @@ def hold(connection: sa.Connection, number: int, holder: str, until_ms: int) -> 
     connection.execute(mine.values(held_by=holder, held_until_ms=until_ms))
 
 
-def keep_holding(connection: sa.Connection, holder: str, until_ms: int) -> None:
-    """Hold for longer what an association holds."""
+def keep_holding(connection: sa.Connection, holder: str, claims: Collection[str], until_ms: int) -> int:
+    """Hold for longer what an association holds, and the leases of reports under way; returns how many."""
     mine = sa.update(commitment).where(_row.held_by == holder, _row.state.in_(_OPEN))
-    connection.execute(mine.values(held_until_ms=until_ms))
+    leased = sa.case((_row.lease_owner.in_(sorted(claims)), until_ms), else_=_row.lease_until_ms)
+    return connection.execute(mine.values(held_until_ms=until_ms, lease_until_ms=leased)).rowcount
 
 
 def let_go(connection: sa.Connection, holder: str) -> None:
     """The association is over: what it held is reported by others."""
     mine = sa.update(commitment).where(_row.held_by == holder)
     connection.execute(mine.values(held_by=None, held_until_ms=0))
-
-
-def held(connection: sa.Connection, holder: str) -> int:
-    """Count what an association holds and is not over."""
-    mine = sa.select(sa.func.count()).where(_row.held_by == holder, _row.state.in_(_OPEN))
-    return int(connection.execute(mine).scalar_one())
 
 
 def erase(connection: sa.Connection, uids: sa.Select[tuple[str]], now_ms: int) -> int:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.faults import test_erasure_kill
+from tests.faults import test_commitment_kill, test_erasure_kill
 from tests.gateway import PROJECT
 from tests.tools import kill_matrix
 from tests.tools.report import show
@@ -17,6 +17,7 @@ ELSEWHERE = {
     "cache.before_evict_commit",
     "cache.after_evict_commit",
     *test_erasure_kill.SHRED,
+    *test_commitment_kill.POINTS,
 }
 
 

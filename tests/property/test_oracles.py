@@ -18,6 +18,7 @@ from catalog.find import find
 from catalog.grants import Grant, What, Who, write
 from catalog.query import InvalidQuery, Key, Level, Query, Root
 from catalog.retrieve import instances
+from dgis.commitment.looking import look
 from tests.unit.catalog.world import (
     BETA,
     EXPLICIT,
@@ -304,3 +305,12 @@ def test_the_grids_do_differ_for_the_cleared(grids):
     whole = Query(Root.PATIENT, Level.STUDY, (Key("StudyInstanceUID"),), relational=True)
     found = answered(grids[0], pages(whole, researcher)).answer
     assert len(found) == 3  # Beta's, and two of Alpha's that are published; the third is in the cache alone
+
+
+@MANY
+@given(uids=guesses("SOPInstanceUID"), caller=UNCLEARED)
+def test_a_commitment_is_judged_as_if_the_originals_were_others(grids, uids, caller):
+    one, other = (answered(world, lambda c: look(c, uids, caller, NOW)) for world in grids)
+    assert one.answer == other.answer == {}
+    assert one.statements == other.statements
+    assert one.steps == other.steps

@@ -42,7 +42,7 @@ def door(site, tmp_path):
             accounts,
             authenticator,
             site.clock,
-            Desk(site.engine, site.name, "test/dicom", site.clock),
+            Desk(site.engine, site.name, "test/dicom", site.clock, 30_000),
         ),
     )
 

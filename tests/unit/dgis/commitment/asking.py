@@ -16,6 +16,7 @@ from replica.source import Reporter as Suspicions
 from tests.unit.dgis.site import CLEARED, phantom
 
 PATIENCE = Patience(arrival_ms=60_000, wait_ms=3_600_000, report_ms=86_400_000)
+LEASE_MS = 30_000
 QUICK = Limits(connect_seconds=2, response_seconds=2, artim_seconds=2, close_seconds=1, send_seconds=2)
 
 
@@ -34,11 +35,13 @@ class Asking:
         self.site = site
         self.engine = site.engine
         name = name or site.name
-        self.desk = Desk(site.engine, name, f"{name}/dicom", site.clock)
+        self.desk = Desk(site.engine, name, f"{name}/dicom", site.clock, LEASE_MS)
         proof = ProofMeans(site.grid.replicas, site.keys.get, Suspicions(site.engine, site.clock))
-        self.judge = Judge(JudgeMeans(site.engine, Prover(proof), PATIENCE, site.clock))
+        self.judge = Judge(JudgeMeans(site.engine, Prover(proof), PATIENCE, site.clock, LEASE_MS))
         self.reporter = Reporter(
-            ReportMeans(site.engine, name, f"{name}/worker", destinations or {}, PATIENCE, site.clock, QUICK)
+            ReportMeans(
+                site.engine, name, f"{name}/worker", destinations or {}, PATIENCE, site.clock, LEASE_MS, QUICK
+            )
         )
 
     def ask(self, asked, *, who=None, uid="1.2.3"):

@@ -8,12 +8,11 @@ import sqlalchemy as sa
 from catalog.audit import trail
 from catalog.callers import Caller, Right
 from catalog.tables import grants
-from dgis.commitment.tables import commitment
 from dgis.dimse.references import Reference
 from dgis.dimse.services import Destination
 from tests.tools.commitment import Listener
 from tests.unit.dgis.commitment.asking import Asking, published, references, session
-from tests.unit.dgis.site import CLEARED, UNCLEARED, phantom
+from tests.unit.dgis.site import CLEARED, UNCLEARED
 
 TITLE = "HOSPITAL"
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -232,14 +231,18 @@ def test_another_gateway_reports_what_it_knows_where_to_send(site):
         assert len(listener.reports) == 1
 
 
-def test_desk_keeps_holding_while_it_waits_and_stops_when_nothing_is_left(site, monkeypatch):
-    asking = Asking(site)
-    asking.ask(references(phantom(2)))
-    monkeypatch.setattr("dgis.commitment.desk._HOLD_AGAIN_SECONDS", 0.0)
-    site.clock.pass_seconds(20)
-    assert asking.desk.next_report(session()) is None
-    assert asking.transactions[0].held_until_ms == site.clock() + 30_000
-    with site.engine.begin() as connection:
-        connection.execute(sa.update(commitment).values(state="erased"))
-    assert asking.desk.next_report(session()) is None
-    assert not asking.desk.awaits_report(session())
+def test_a_door_keeps_what_it_holds_from_others_while_it_lives(site):
+    with Listener(TITLE) as listener:
+        asking = reaching(site, listener.port)
+        asking.ask(references(published(site)))
+        asking.look()
+        due = asking.desk.next_report(session())
+        for _ in range(4):
+            site.clock.pass_seconds(20)
+            asking.desk.keep()
+            assert not asking.reporter.run_once()
+        asking.desk.reported(session(), due, 0x0000)
+        assert asking.transactions[0].state == "reported"
+        asking.desk.keep()
+        assert not asking.desk.awaits_report(session())
+        assert listener.reports == []
