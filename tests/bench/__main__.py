@@ -20,6 +20,13 @@ PARTS = (
     "store",
     "storescu",
     "associate",
+    "grown",
+    "find",
+    "retrieve",
+    "publish",
+    "wan",
+    "memory",
+    "start",
 )
 _HISTORY = Path("var/bench-history.jsonl")
 _WARM_GIGABYTES = 12.0

@@ -19,10 +19,11 @@ class SendError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What came of sending: seconds from the first byte to the last answer, and images."""
+    """What came of sending: seconds from the first byte to the last answer, images, when it began."""
 
     seconds: float
     images: int
+    began: float  # by the performance counter, which is one for all processes
 
     @property
     def rate(self) -> float:
@@ -57,7 +58,7 @@ class Senders:
         for process in self._processes:
             process.join()
         began, ended = min(span[1] for span in spans), max(span[2] for span in spans)
-        return Load(ended - began, self._images)
+        return Load(ended - began, self._images, began)
 
     @staticmethod
     def _expect(pipe: Connection, word: str) -> tuple:
