@@ -15,6 +15,11 @@ def read_bytes(pids: Iterable[int]) -> int:
     return sum(_field(f"/proc/{pid}/io", "rchar:") for pid in pids)
 
 
+def written_bytes(pids: Iterable[int]) -> int:
+    """Sum of what the processes have had written to storage (proc(5), write_bytes)."""
+    return sum(_field(f"/proc/{pid}/io", "write_bytes:") for pid in pids)
+
+
 def rss_bytes(pid: int) -> int:
     """What a process has in memory now."""
     return _field(f"/proc/{pid}/status", "VmRSS:") * 1024
