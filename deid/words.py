@@ -25,6 +25,7 @@ _CELLS = {"OB": "<u1", "SS": "<i2", "SL": "<i4", "OL": "<u4", "UL": "<u4"} | {
     vr: f"<f{8 if code == 'd' else 4}" for vr, code in _FLOATS.items()
 }
 _BYTES, _WORDS = "<u1", "<u2"
+_OF_WORDS = frozenset({"OW", "US", "UN"})
 
 
 def hides_words(vr: str, raw: bytes) -> bool:
@@ -111,8 +112,15 @@ def _is_amid_numbers(vr: str, raw: bytes) -> bool:
         return False
     if any(len(run[0]) * _LARGE_PART >= len(raw) for run in runs):
         return vr not in _FLOATS or not _are_plausible(vr, raw)
-    cells = {_CELLS.get(vr, _WORDS)} | ({_BYTES} if vr in {"OW", "US", "UN"} else set())
-    return any(_stands_out(raw, one, [run.span() for run in runs]) for one in cells)
+    spans = [run.span() for run in runs]
+    if _stands_out(raw, _CELLS.get(vr, _WORDS), spans):
+        return True
+    # Bytes among words, also where words were written the other way round (big endian).
+    return vr in _OF_WORDS and any(_stands_out(one, _BYTES, spans) for one in (raw, _turned(raw)))
+
+
+def _turned(raw: bytes) -> bytes:
+    return np.frombuffer(raw[: len(raw) // 2 * 2], _WORDS).byteswap().tobytes()
 
 
 def _stands_out(raw: bytes, form: str, runs: list[tuple[int, int]]) -> bool:

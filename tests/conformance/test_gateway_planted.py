@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from deid.profile import NEWEST_EDITION
 from storage_nodes.record.reader import RecordReader
 from storage_nodes.record.sources import BufferSource
 from storage_nodes.record.unpack import unpack
@@ -77,7 +78,9 @@ def test_records_hold_nothing(run, tmp_path):
         raw = path.read_bytes()
         assert run.found(raw) == []
         if "node-a" in path.parts:
-            list(unpack(RecordReader(BufferSource(raw)), tmp_path / str(number)))
+            reader = RecordReader(BufferSource(raw))
+            assert reader.manifest.about["edition"] == NEWEST_EDITION
+            list(unpack(reader, tmp_path / str(number)))
     unpacked = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(unpacked) == run.status["catalog"]["published"]
     assert run.found(tmp_path) == []
