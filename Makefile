@@ -87,6 +87,7 @@ lock:              ## resolve the dependencies anew, with hashes and no index ad
 	@$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/bench.in -o requirements/bench.txt
 	@$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/kerberos-build.in -o requirements/kerberos-build.txt
 	@$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/kerberos.in -o requirements/kerberos.txt
+	@$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -c requirements/dev.txt requirements/build.in -o requirements/build.txt
 	@rm -rf $(VENV)-lock
 
 clean:             ## remove what was built, not what was stored

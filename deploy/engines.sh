@@ -19,6 +19,8 @@ need ceph-osd                      have ceph-osd
 need radosgw                       have radosgw
 need "rsyslog rsyslog-gnutls"      there "/usr/lib/*/rsyslog/lmnsd_gtls.so"
 need prometheus                    have promtool
+need systemd                       have systemd-analyze
+need shellcheck                    have shellcheck
 need simplesamlphp                 there /usr/share/simplesamlphp/www
 need "php-cli php-xml php-mbstring php-curl" have php
 need "krb5-kdc krb5-admin-server"  there /usr/sbin/krb5kdc

@@ -8,8 +8,10 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     SecretStr,
+    Tag,
     field_serializer,
     model_validator,
 )
@@ -257,7 +259,14 @@ class S3Node(Section):
     ca_file: Path | None = None
 
 
-NodeEntry = Annotated[FolderNode | S3Node, Field(discriminator="kind")]
+def _kind(entry: object) -> object:
+    return entry.get("kind", "folder") if isinstance(entry, dict) else getattr(entry, "kind", None)
+
+
+_KINDS = Discriminator(
+    _kind, custom_error_type="unknown_kind", custom_error_message='kind is neither "folder" nor "s3"'
+)
+NodeEntry = Annotated[Annotated[FolderNode, Tag("folder")] | Annotated[S3Node, Tag("s3")], _KINDS]
 
 EMBEDDED_NODES = (("node-a", "east"), ("node-b", "east"), ("node-c", "west"))
 """Name and site of the folder nodes under the home, where the configuration lists none."""

@@ -92,3 +92,13 @@ def test_a_database_password_does_not_show_either(monkeypatch):
     assert effective.catalog.url.endswith("u:TOPSECRET@db/dgis")
     assert "TOPSECRET" not in repr(effective)
     assert "TOPSECRET" not in effective.model_dump_json()
+
+
+def test_a_node_without_a_kind_is_a_folder_and_an_unknown_kind_is_named(tmp_path):
+    file = tmp_path / "c.toml"
+    node = '[placement]\ncopies = 1\nwrite_quorum = 1\n[[nodes]]\nname = "a"\npath = "/x"\n'
+    file.write_text(node)
+    assert [each.kind for each in settings.load(file).nodes] == ["folder"]
+    file.write_text(node + 'kind = "tape"\n')
+    with pytest.raises(settings.ConfigurationError, match=r'nodes\.0: kind is neither "folder" nor "s3"'):
+        settings.load(file)
