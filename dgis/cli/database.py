@@ -1,7 +1,5 @@
 """`dgis database copy`: the way from SQLite to PostgreSQL."""
 
-import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +11,7 @@ from catalog.audit.values import Event
 from dgis import parts
 from dgis.cli.common import AsJson, Config, Home, console, errors, fail, failures_in_words, print_json
 from dgis.cli.opening import opened
+from dgis.cli.running import running_roles
 from dgis.configuration import CatalogDatabase, Configuration
 from dgis.copying import NotCopied, copy
 from dgis.trail.acts import act, record
@@ -34,7 +33,7 @@ def copy_command(
 ) -> None:
     """Copy every row into an empty database, in one transaction; the gateway must not run."""
     with opened(home, config) as gateway:
-        running = _running(gateway.configuration.gateway.home)
+        running = running_roles(gateway.configuration.gateway.home)
         if running:
             fail(
                 f"the gateway runs ({', '.join(running)}): stop it first, what it writes now would be missing"
@@ -72,19 +71,6 @@ def _target(configuration: Configuration, url: str) -> Engine:
         fail("--to is no SQLAlchemy URL; PostgreSQL's begins with postgresql+psycopg://")
     except parts.StartError as error:
         fail(str(error))
-
-
-def _running(home: Path) -> list[str]:
-    """Return the roles that have said where they are and still are processes of ours."""
-    found = []
-    for said in sorted((home / "run").glob("[a-z]*.json")):
-        pid = json.loads(said.read_text()).get("pid")
-        try:
-            if pid and b"dgis" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                found.append(said.stem)
-        except OSError:
-            continue
-    return found
 
 
 def _busy() -> Progress:

@@ -5,14 +5,17 @@ import resource
 import shutil
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import typer
 
 from dgis import database, fleet, parts
 from dgis.cache import locks
+from dgis.cli import machine
 from dgis.cli.common import FAILED, AsJson, Config, Home, console, load_configuration, print_json
+from dgis.cli.machine import Finding
+from dgis.cli.running import running_roles
 from dgis.configuration import Configuration, FolderNode, S3Node
 from dgis.identity import kerberos
 from dgis.repository.line import LineError
@@ -23,17 +26,8 @@ from storage_nodes.s3_examine import examine, is_shut
 _FEW_DESCRIPTORS = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at; `advice` says what to do where it is not well."""
-
-    what: str
-    well: bool
-    advice: str = ""
-
-
 def doctor(home: Home = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Look at home, disk, keys, database, nodes, ports, repository; exit with 1 where something is wrong."""
+    """Look at home, disk, keys, clock, database, nodes, ports, certificates; exit 1 where one is wrong."""
     configuration = load_configuration(home, config)
     found = [finding for look in _LOOKS for finding in look(configuration)]
     if as_json:
@@ -129,18 +123,25 @@ def _buckets(entry: S3Node) -> Iterator[Finding]:
 
 
 def _ports(configuration: Configuration) -> Iterator[Finding]:
-    for name, door in (("dicom", configuration.dicom), ("web", configuration.web)):
-        try:
-            socket.create_server((door.host, door.port)).close()
-        except OSError as error:
-            running = (configuration.gateway.home / "run" / f"{name}.json").exists()
-            yield Finding(
-                f"port {door.port} on {door.host} is free or ours",
-                running,
-                f"{error.strerror}; choose another {name}.port",
-            )
-        else:
-            yield Finding(f"port {door.port} on {door.host} is free", well=True)
+    dicom, web = configuration.dicom, configuration.web
+    running = running_roles(configuration.gateway.home)
+    for setting, host, port in (
+        ("dicom.port", dicom.host, dicom.port),
+        ("dicom.tls_port", dicom.host, dicom.tls_port),
+        ("web.port", web.host, web.port),
+    ):
+        if port is not None:
+            yield _port(setting, host, port, ours=setting.partition(".")[0] in running)
+
+
+def _port(setting: str, host: str, port: int, *, ours: bool) -> Finding:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        advice = f"{error.strerror}; choose another {setting}, or end what has it (ss -ltnp)"
+        return Finding(f"port {port} on {host} is free or ours", ours, advice)
+    return Finding(f"port {port} on {host} is free", well=True)
 
 
 def _tickets(configuration: Configuration) -> Iterator[Finding]:
@@ -179,4 +180,5 @@ _LOOKS: tuple[Callable[[Configuration], Iterator[Finding]], ...] = (
     _ports,
     _tickets,
     _repository,
+    *machine.LOOKS,
 )

@@ -193,6 +193,14 @@ def test_labels_in_alerts_and_dashboard_are_those_of_the_metrics():
             assert set(values.split("|")) <= ALLOWED[label], (label, values)
 
 
+def test_the_database_is_not_copied_while_it_is_written(watched, tmp_path):
+    target = f"sqlite:///{tmp_path}/other.sqlite"
+    refused = watched[0].cli("database", "copy", "--to", target, check=False)
+    assert refused.returncode == 1
+    assert "the gateway runs (dicom, web, worker): stop it first" in " ".join(refused.stderr.split())
+    assert not (tmp_path / "other.sqlite").exists()
+
+
 def test_a_role_that_is_gone_is_told(watched):
     gateway = watched[0]
     assert _sum(scrape(gateway), "dgis_role_up", role="worker") == 1
