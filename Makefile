@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test quick lint format demo savings faults bench-decision engines kerberos lock clean planted mutations bench bench-deid
+.PHONY: help install run test quick lint format demo savings faults failover race bench-decision engines kerberos lock clean planted mutations bench bench-deid
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -44,6 +44,12 @@ demo: $(STAMP)     ## the whole story on synthetic phantoms, about a minute
 faults: $(STAMP)   ## kill -9 at every step of receive and publish, 25 times each
 	@$(BIN)/python -m tests.tools.kill_matrix
 
+failover: $(STAMP)  ## kill PostgreSQL's primary under load, with Patroni: make failover TIMES=10
+	@DGIS_TEST_FAILOVERS=$(or $(TIMES),5) $(BIN)/python -m pytest -q --timeout 0 tests/engines/test_failover_patroni.py
+
+race: $(STAMP)     ## two gateways race over series: make race SERIES=1000
+	@DGIS_TEST_RACING_SERIES=$(or $(SERIES),1000) $(BIN)/python -m pytest -q --timeout 0 tests/engines/test_gateways_postgres.py
+
 mutations: $(STAMP) ## de-identify mutated files, 100,000 or: make mutations CASES=n SEED=n
 	@DGIS_TEST_MUTATED_FILES=$(or $(CASES),100000) DGIS_TEST_SEED=$(or $(SEED),1) \
 		$(BIN)/python -m pytest -n 2 -k mutated_files tests/property/test_deid_mutations.py
@@ -70,7 +76,7 @@ bench-decision: $(STAMP)  ## what the decision costs a query and a retrieve, on 
 planted: $(STAMP)  ## hunt for planted identity in what deid makes of more corpora: make planted SEEDS=20
 	@DGIS_TEST_PLANTED_SEEDS="$$(seq -s ' ' 1 $(or $(SEEDS),10))" $(BIN)/python -m pytest -q --show-capture=no --timeout 0 tests/conformance/test_deid_planted.py
 
-engines:           ## install what some tests talk to (Debian, root): dcmtk, PostgreSQL, Ceph, rsyslog, ...
+engines:           ## install what some tests talk to (Debian, root): dcmtk, PostgreSQL, Patroni, Ceph, ...
 	@deploy/engines.sh
 
 kerberos: $(VENV)/.kerberos  ## the extra for Kerberos tickets, built against libkrb5-dev (make engines)

@@ -14,6 +14,8 @@ need dcm2niix                      have dcm2niix
 need strace                        have strace
 need curl                          have curl
 need postgresql                    there "/usr/lib/postgresql/*/bin/initdb"
+need "patroni python3-etcd python3-psycopg2" have patroni
+need etcd-server                   have etcd
 need "ceph-mon ceph-common"        have ceph-mon
 need ceph-osd                      have ceph-osd
 need radosgw                       have radosgw

@@ -27,6 +27,7 @@ from dgis.chores import (
     noting,
     publishing,
     retiring,
+    standing_in,
     tending,
 )
 from dgis.commitment.desk import Desk
@@ -186,6 +187,7 @@ def run_worker(configuration: Configuration, ready: int | None) -> None:
         [
             *publishing(configuration, log.files, Secrets(secrets, keys, restorer), replicas, threads),
             *tending(configuration, log, replicas),
+            *standing_in(configuration, engine),
             *erasing(erase),
             *committing(configuration, replicas, keys),
             *auditing(engine, own_fleet, audit_key, sender),

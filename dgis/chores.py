@@ -37,16 +37,19 @@ from dgis.departed.notes import Teller
 from dgis.dimse.limits import Limits as DicomLimits
 from dgis.erasure import intents, tombstones
 from dgis.erasure.eraser import Eraser, Means
+from dgis.gateways import say_alive, silent
 from dgis.keyholder.server import Restore
 from dgis.parts import deid_profile, now_ms, pixel_rules, scratch
 from dgis.publisher.about import Contributions
 from dgis.publisher.pack import Packer
 from dgis.publisher.publisher import Means as PublishMeans
 from dgis.publisher.publisher import Pace, Publisher
+from dgis.publisher.takeover import take_over
 from dgis.publisher.values import Owner
 from dgis.repository.sender import Sender
 from dgis.trail.recorder import Recorder
 from dgis.trail.sealing import TrailSealer
+from dgis.transactions import WORKER, again
 from dgis.transcode.transcoder import GatewayTranscoder
 from dgis.watch.files import WRITE_SECONDS, FigureFile
 from dgis.worker import Chore
@@ -68,6 +71,8 @@ _FORGET_SECONDS = 600.0
 _COMMIT_SECONDS = 1.0
 _FORGET_OVER_MS = 90 * 86_400_000  # a Transaction UID that is used again until then is refused
 _FORGET_GIVEN_UP_MS = 30 * 86_400_000  # `dgis commitment retry` until then
+_ALIVE_SECONDS = 10.0
+_TAKE_OVER_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,28 @@ def publishing(
     return [
         Chore("plan", seconds, lambda: planner.plan() > 0),
         *(Chore(f"publish-{number}", seconds, publish()) for number in range(threads)),
+    ]
+
+
+def standing_in(configuration: Configuration, engine: sa.Engine) -> list[Chore]:
+    """Return the chores that say this gateway lives, and take over the work of those that do not."""
+    own, started_ms = configuration.gateway, now_ms()
+    away_ms = own.away_after_seconds * 1000
+
+    def speak() -> None:
+        with engine.begin() as connection:
+            say_alive(connection, own.name, started_ms, now_ms())
+
+    def take() -> bool:
+        with engine.begin() as connection:
+            return (
+                take_over(connection, own.name, silent(connection, own.name, now_ms() - away_ms), now_ms())
+                > 0
+            )
+
+    return [
+        Chore("alive", min(_ALIVE_SECONDS, own.away_after_seconds / 5), _once(speak)),
+        Chore("take-over", min(_TAKE_OVER_SECONDS, own.away_after_seconds / 2), lambda: again(take, WORKER)),
     ]
 
 

@@ -56,6 +56,7 @@ class Gateway(Section):
     facility: str = "Demo Hospital"
     name: str = "gateway-1"  # this gateway among several on one catalog; names its cache and its leases
     site: str = "east"  # nodes of the same site are read first
+    away_after_seconds: Annotated[int, Field(ge=10)] = 180  # of silence, then others take over its work
 
 
 class AssertionSet(Section):

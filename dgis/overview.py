@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from catalog import status as catalog
 from catalog.tables import PHI
-from dgis import accounting
+from dgis import accounting, gateways
 from dgis.cache import status as cache
 from dgis.cache.log import ReceiveLog
 from dgis.cache.publish_queue import State
@@ -35,6 +35,7 @@ def status(connection: sa.Connection, log: ReceiveLog, gateway_id: str) -> dict[
         "audit_repository": cursor.state(connection, gateway_id),
         "withheld": withheld(connection),
         "waiting": waiting(connection, gateway_id),
+        "gateways": [asdict(each) for each in gateways.standings(connection)],
     }
 
 

@@ -38,7 +38,8 @@ def status(home: Home = None, config: Config = None, as_json: AsJson = False) ->
     if as_json:
         print_json(values)
         return
-    for line in _words(values):
+    since_ms = now_ms() - gateway.configuration.gateway.away_after_seconds * 1000
+    for line in _words(values) + _others(values["gateways"], gateway.gateway_id, since_ms):
         console.print(line, markup=False, soft_wrap=True)
 
 
@@ -86,6 +87,23 @@ def _scrub(scrub: dict[str, Any]) -> list[str]:
     within = f"every copy within {scrub['scrub_days']} days"
     kept = f"{within}: kept" if scrub["kept"] else f"trouble: not {within}; raise care.scrub_bytes_per_second"
     return [f"scrub      oldest copy verified {moment(scrub['oldest_verified_ms'])}; {kept}"]
+
+
+def _others(gateways: list[dict[str, Any]], own: str, since_ms: int) -> list[str]:
+    """Say of the other gateways which are silent, and what lies in their caches alone."""
+    lines = []
+    for each in gateways:
+        name, heard = each["gateway_id"], moment(each["heard_ms"])
+        waits = f"{each['alone']} instances lie in its cache alone, {each['shared']} in others too"
+        if name == own:
+            continue
+        if each["heard_ms"] >= since_ms:
+            lines.append(f"gateway    {name} lives, last heard of {heard}; {waits}")
+        elif each["alone"]:
+            lines.append(f"trouble    gateway {name} is silent since {heard}: {waits}; start it on its disk")
+        else:
+            lines.append(f"gateway    {name} is silent since {heard}; nothing waits for it")
+    return lines
 
 
 def _repository(audit: dict[str, Any] | None) -> list[str]:

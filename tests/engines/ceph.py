@@ -88,7 +88,7 @@ class Ceph:
     def __init__(self, folder):
         self.folder = folder
         self.ca_file = folder / "ca.pem"
-        ports = _free_ports(4)
+        ports = free_ports(4)
         self._mon, (self.http_port, self.https_port) = ports[:2], ports[2:]
         self._daemons = {}
 
@@ -248,7 +248,7 @@ def bucket_node(cluster, keys, bucket, *, tls=False, sizes=PartSizes(), create=T
     return node
 
 
-def _free_ports(count):
+def free_ports(count):
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
