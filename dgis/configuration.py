@@ -296,6 +296,8 @@ class Keys(Section):
 
 class Backup(Section):
     keep_days: Annotated[int, Field(ge=0)] | None = None  # how long backups of the database are kept
+    folder: Path | None = None  # where `dgis backup` writes them
+    key_file: Path | None = None  # what opens them
 
 
 class Cli(Section):

@@ -78,18 +78,32 @@ def migrate(engine: sa.Engine) -> None:
 
 
 def _upgrade(engine: sa.Engine) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     with engine.connect() as connection:
-        if _is_ahead(connection, ScriptDirectory.from_config(config)):
+        if _is_ahead(connection, ScriptDirectory.from_config(_alembic())):
             return
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL statement_timeout TO 0")
             connection.exec_driver_sql(f"SET LOCAL lock_timeout TO '{_MIGRATION_LOCK_SECONDS}s'")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        upgrade(connection)
         state_floor(connection)
         connection.commit()
+
+
+def upgrade(connection: sa.Connection, revision: str = "head") -> None:
+    """Bring the schema to a revision, in the caller's transaction.
+
+    Raises:
+        alembic.util.CommandError: there is no such revision here.
+    """
+    config = _alembic()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
 
 
 def _is_ahead(connection: sa.Connection, known: ScriptDirectory) -> bool:

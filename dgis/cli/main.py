@@ -27,6 +27,8 @@ _COMMANDS = {
     "scrub": "dgis.cli.care:scrub",
     "repair": "dgis.cli.care:repair",
     "rebuild": "dgis.cli.rebuild:rebuild",
+    "backup": "dgis.cli.backup:app",
+    "restore": "dgis.cli.backup:restore",
     "deid": "dgis.cli.deid:deid",
     "keys": "dgis.cli.keys:app",
     "audit": "dgis.cli.audit:app",

@@ -79,3 +79,28 @@ def test_a_rebuild_that_was_killed_is_finished_by_the_same_command(home, point, 
                 assert path.read_bytes().endswith(image.dataset)
     finally:
         stop()
+
+
+@pytest.mark.parametrize("point", ["restore.filled", "restore.before_commit", "restore.after_commit"])
+def test_a_restore_that_was_killed_leaves_nothing_or_all_of_it(home, tmp_path, point):
+    before = found(home)
+    opens = ("--key-file", str(tmp_path / "key"))
+    made = dgis(home, "backup", "--to", str(tmp_path), *opens)
+    for suffix in ("", "-wal", "-shm"):
+        (home.folder / f"catalog.sqlite{suffix}").unlink(missing_ok=True)
+    dgis(home, "restore", made["file"], *opens, failpoints=f"{point}:1", code=-signal.SIGKILL)
+    if point == "restore.after_commit":
+        assert found(home) == before
+        return
+    assert found(home) == []
+    dgis(home, "restore", made["file"], *opens)
+    assert found(home) == before
+
+
+def test_a_backup_that_was_killed_is_no_file(home, tmp_path):
+    opens = ("--key-file", str(tmp_path / "key"))
+    dgis(home, "backup", "--to", str(tmp_path), *opens, failpoints="backup.written:1", code=-signal.SIGKILL)
+    assert list(tmp_path.glob("*.backup")) == []
+    made = dgis(home, "backup", "--to", str(tmp_path), *opens)
+    assert [str(path) for path in tmp_path.glob("*.backup")] == [made["file"]]
+    assert not list(tmp_path.glob(".*.tmp"))
