@@ -56,7 +56,9 @@ def _encodings(raw: bytes, name: str) -> Iterator[tuple[bytes, str]]:
     yield raw.decode("latin_1").encode("utf_32_le").rstrip(b"\0"), f"{name}, four bytes a letter"
     for size in (2, 4, 8) if name == "text" else (2,):  # of words that are big endian
         for phase in range(size):
-            yield _swapped(raw, phase, size), f"{name}, bytes of words turned"
+            turned = _swapped(raw, phase, size)
+            if not turned.isdigit():  # a few digits stand in pseudonyms of 39 by chance
+                yield turned, f"{name}, bytes of words turned"
     yield from _coded(raw, name)
 
 
