@@ -41,8 +41,11 @@ format: $(STAMP)   ## put the code into its canonical form
 demo: $(STAMP)     ## the whole story on synthetic phantoms, about a minute
 	@$(BIN)/dgis demo
 
-faults: $(STAMP)   ## kill -9 at every step of receive and publish, 25 times each
+faults: $(STAMP)   ## kill -9 at every step of receive and publish, 25 times each; nodes damaged, away, simulated
 	@$(BIN)/python -m tests.tools.kill_matrix
+	@DGIS_TEST_DAMAGED_OBJECTS=1000 DGIS_TEST_NODE_OUTAGES=20 DGIS_TEST_NODE_SCHEDULES=10000 \
+		$(BIN)/python -m pytest -q -n 2 --timeout 0 tests/faults/test_node_damage.py tests/faults/test_node_outage.py \
+		tests/faults/test_drain_kill.py tests/property/test_replica_simulation.py
 
 failover: $(STAMP)  ## kill PostgreSQL's primary under load, with Patroni: make failover TIMES=10
 	@DGIS_TEST_FAILOVERS=$(or $(TIMES),5) $(BIN)/python -m pytest -q --timeout 0 tests/engines/test_failover_patroni.py

@@ -116,13 +116,10 @@ def _fill(replicas: Replicas, entry: Entry, done: Filled) -> Filled:
     # A suspicious copy is the check worker's until that has made up its mind.
     tried = {*available, *entry.nodes(CopyState.SUSPICIOUS)}
     job = CopyJob(replicas, entry)
-    while missing := rule.missing(fleet.places(entry.kind, good)):
+    while rule.missing(fleet.places(entry.kind, good)):
         target = _next_target(replicas, entry, rule, good, tried)
         if target is None:
             break
-        with_it = fleet.places(entry.kind, [*good, target.name])
-        if len(good) >= rule.copies and rule.missing(with_it) >= missing:
-            break  # one more copy on a site or a kind of node that has enough would not help
         tried.add(target.name)
         outcome = job.bring_to(target, [*available, *(node for node in good if node not in available)])
         if outcome is None:
@@ -140,10 +137,20 @@ def _fill(replicas: Replicas, entry: Entry, done: Filled) -> Filled:
 def _next_target(
     replicas: Replicas, entry: Entry, rule: Rule, good: Sequence[str], tried: Collection[str]
 ) -> Node | None:
-    """Return where to bring the next copy; first where one may lie already."""
-    targets = replicas.fleet.targets(entry.kind, entry.name, rule, without=tried, held=good)
-    begun = entry.nodes(CopyState.COPYING)
-    return next((node for node in targets if node.name in begun), targets[0] if targets else None)
+    """Return where to bring the next copy, if one more helps; first where one may lie already."""
+    fleet, begun = replicas.fleet, entry.nodes(CopyState.COPYING)
+
+    def short_with(node: Node) -> int:
+        return rule.shortfall(fleet.places(entry.kind, [*good, node.name]))
+
+    targets = fleet.targets(entry.kind, entry.name, rule, without=tried, held=good)
+    useful = [node for node in targets if short_with(node) < rule.shortfall(fleet.places(entry.kind, good))]
+    if not useful:
+        return None
+    return next(
+        (node for node in useful if node.name in begun and short_with(node) <= short_with(useful[0])),
+        useful[0],
+    )
 
 
 def _try_again_later(replicas: Replicas, entry: Entry) -> None:

@@ -61,6 +61,12 @@ class Rule:
         too_few_of_a_kind = sum(self.short_of_kinds(held).values())
         return max(self.copies - len(held), too_few_sites, too_few_of_a_kind, 0)
 
+    def shortfall(self, held: Collection[Place]) -> int:
+        """Return copies, sites and nodes of a kind that are wanted still, added up: what helps lowers it."""
+        too_few_sites = max(self.sites - len({place.site for place in held}), 0)
+        too_few_copies = max(self.copies - len(held), 0)
+        return too_few_copies + too_few_sites + sum(self.short_of_kinds(held).values())
+
     def short_of_kinds(self, held: Collection[Place]) -> dict[str, int]:
         """Return the kinds of node of which there are too few, and how many more it takes."""
         kinds = Counter(place.kind for place in held)

@@ -25,7 +25,8 @@ class Reviewed:
     Attributes:
         objects: how many.
         made_due: of these, how many the fill worker was told of: they miss copies.
-        misplaced: of these, how many the move worker was told of.
+        misplaced: of these, how many the move worker was told of: copies lie elsewhere than they belong, or
+            were begun and are not wanted any more.
         next_id: where the next run goes on; 0: the end was reached, begin anew.
     """
 
@@ -48,9 +49,7 @@ def run_once(replicas: Replicas, after_id: int = 0, limit: int = 1000) -> Review
         return Reviewed(0, 0, 0, 0)
     short = [entry.object_id for entry in entries if _misses(replicas, entry)]
     misplaced = [
-        entry.object_id
-        for entry in entries
-        if is_misplaced(replicas, entry, entry.nodes(CopyState.AVAILABLE)) and entry.object_id not in short
+        entry.object_id for entry in entries if entry.object_id not in short and _is_untidy(replicas, entry)
     ]
     with replicas.engine.begin() as connection:
         for due, which in ((_object.fill_due_ms, short), (_object.move_due_ms, misplaced)):
@@ -79,6 +78,11 @@ def _read(connection: sa.Connection, after_id: int, limit: int) -> Iterator[Entr
         labels = Labels(row.facility or "", row.modality or "")
         kind = Kind(row.kind)
         yield Entry(row.id, ObjectName(row.name), kind, 0, b"", True, 0, copies[row.id], labels)
+
+
+def _is_untidy(replicas: Replicas, entry: Entry) -> bool:
+    left_over = entry.nodes(CopyState.COPYING, CopyState.BAD, CopyState.LOST)
+    return bool(left_over) or is_misplaced(replicas, entry, entry.nodes(CopyState.AVAILABLE))
 
 
 def _misses(replicas: Replicas, entry: Entry) -> int:
