@@ -6,9 +6,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from dgis.configuration import Configuration
+from dgis.fleet import rules
 from replica import status
 from replica.dark import count_dark
 from replica.fleet import Fleet, epoch_ms
+from replica.placement import Place, why_impossible
 from replica.standing import read_standing
 from replica.values import NodeState
 from replica.weighing import weights
@@ -91,6 +93,15 @@ def words(connection: sa.Connection, configuration: Configuration) -> Iterator[s
     for name in sorted(configured):
         if standing.of(name) is NodeState.NEW:
             yield f"trouble: {name} is configured and takes no objects yet (dgis node add {name})"
+    serving = [
+        Place(entry.name, entry.site, entry.kind)
+        for entry in configuration.nodes
+        if standing.of(entry.name) in {NodeState.ACTIVE, NodeState.READ_ONLY}
+    ]
+    for rule in dict.fromkeys(rules(configuration)):
+        why = why_impossible(rule, serving)
+        if why is not None:
+            yield f"trouble: a rule of placement cannot be kept by the nodes in service: {why}"
     for name, states in status.status(connection).nodes.items():
         if name not in configured:
             yield f"trouble: {sum(states.values())} copies on {name}, which is not in the configuration"

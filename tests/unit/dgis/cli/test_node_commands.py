@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dgis import settings
+from dgis import parts, settings
+from replica.tables import replica_copy
 from tests.unit.dgis.cli.home import Home
 from tests.unit.dgis.site import phantom
 
@@ -107,6 +108,7 @@ def test_a_node_that_is_needed_is_removed_only_by_force_and_made_up_for(home):
     done = home.json("node", "remove", f"node-{letter}", "--force")
     assert done["forgotten"] == done["made_anew"] >= 1
     assert done["without_copy"] == 0
+    assert "cannot be kept" not in words(home)
     home.json("repair")
     left = set("abc") - {letter}
     assert all(len(files(home, each)) == 2 for each in left)
@@ -118,6 +120,7 @@ def test_the_last_known_copies_are_said_to_be_missing(home):
         home.run("node", "remove", f"node-{each}", "--force")
     last = home.run("node", "remove", f"node-{holders[-1]}", "--force")
     assert last.exit_code == 1
+    assert "trouble: a rule of placement cannot be kept by the nodes in service: copies is 2" in words(home)
     assert "no other known copy" in last.output
     assert f"node-{holders[-1]} is removed" in words(home)
 
@@ -148,6 +151,19 @@ def test_copies_on_a_node_that_is_not_configured_are_shown(home):
         assert listed(home)["node-a"]["state"] == "unknown"
         assert "node-a, which is not in the configuration" in words(home)
     assert home.run("node", "remove", "node-x").exit_code == 1
+
+
+def test_status_says_whether_the_scrub_keeps_its_period(home):
+    scrub = home.json("status")["scrub"]
+    assert scrub["kept"]
+    assert scrub["oldest_verified_ms"] is not None
+    assert "every copy within 30 days: kept" in words(home)
+    engine = parts.open_database(home.configuration)
+    with engine.begin() as connection:
+        connection.execute(replica_copy.update().values(verified_ms=1))
+    engine.dispose()
+    assert not home.json("status")["scrub"]["kept"]
+    assert "trouble: not every copy within 30 days; raise care.scrub_bytes_per_second" in words(home)
 
 
 def test_decisions_are_in_the_trail(home):
