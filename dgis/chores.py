@@ -16,6 +16,10 @@ from deid.keys.store import KeyStore
 from deid.pseudonyms import SiteSecrets
 from deid.science.check import ScienceCheck
 from dgis.accounting import Accounts
+from dgis.availability import queue as availability
+from dgis.availability.notifier import Means as NotifyMeans
+from dgis.availability.notifier import Notifier
+from dgis.availability.opening import listeners
 from dgis.cache.eviction import Evictor
 from dgis.cache.files import SegmentFiles
 from dgis.cache.index import CacheIndex
@@ -69,6 +73,7 @@ _SEAL_SECONDS = 30.0
 _TELL_SECONDS = 5.0
 _FORGET_SECONDS = 600.0
 _COMMIT_SECONDS = 1.0
+_NOTIFY_SECONDS = 2.0
 _FORGET_OVER_MS = 90 * 86_400_000  # a Transaction UID that is used again until then is refused
 _FORGET_GIVEN_UP_MS = 30 * 86_400_000  # `dgis commitment retry` until then
 _ALIVE_SECONDS = 10.0
@@ -100,6 +105,11 @@ def publishing(
         "edition": profile.edition,
     }
 
+    titles = sorted(listeners(configuration))
+
+    def announce(connection: sa.Connection, phi_series_id: int, at_ms: int) -> None:
+        availability.announce(connection, gateway.name, titles, phi_series_id, at_ms)
+
     def deidentifier() -> Deidentifier:
         return Deidentifier(profile, secrets.site, gateway.facility, rules, decode)
 
@@ -117,6 +127,7 @@ def publishing(
             secrets.restore,
             folder,
             gateway.facility,
+            announce,
         )
         return Publisher(means, owner, pace)
 
@@ -205,7 +216,7 @@ def noting(engine: sa.Engine, accounts: Accounts, recorder: Recorder, index: Cac
 
 
 def committing(configuration: Configuration, replicas: Replicas, keys: KeyStore) -> list[Chore]:
-    """Return the chores that judge storage commitments and report them where no association waits for it."""
+    """Return the chores that judge and report storage commitments, and tell of what can be retrieved."""
     engine, name = replicas.engine, configuration.gateway.name
     proof = ProofMeans(replicas, keys.get, Reporter(engine, now_ms))
     patience = commitment_patience(configuration)
@@ -216,6 +227,17 @@ def committing(configuration: Configuration, replicas: Replicas, keys: KeyStore)
         engine, name, f"{name}/worker", destinations, patience, now_ms, lease_ms, DicomLimits()
     )
 
+    notices = NotifyMeans(
+        engine,
+        configuration.dicom.ae_title,
+        f"{name}/worker",
+        listeners(configuration),
+        patience.report_ms,
+        now_ms,
+        lease_ms,
+        DicomLimits(),
+    )
+
     def forget() -> None:
         with engine.begin() as connection:
             commitments.clear(connection, now_ms() - _FORGET_OVER_MS, now_ms() - _FORGET_GIVEN_UP_MS)
@@ -223,6 +245,7 @@ def committing(configuration: Configuration, replicas: Replicas, keys: KeyStore)
     return [
         Chore("commit", _COMMIT_SECONDS, judge.run_once),
         Chore("commitment-reports", _COMMIT_SECONDS, ReportSender(means).run_once),
+        Chore("availability", _NOTIFY_SECONDS, Notifier(notices).run_once),
         Chore("old-commitments", _FORGET_SECONDS, _once(forget)),
     ]
 

@@ -86,6 +86,8 @@ class Peer(Section):
 class Destination(Section):
     host: str
     port: Port
+    notify: bool = False  # of series that became retrievable (Instance Availability Notification)
+    notify_deidentified: bool = False  # also of what it may have in de-identified form alone
 
 
 class Dicom(Section):

@@ -2,6 +2,7 @@
 
 import catalog.tables
 import dgis.accounting
+import dgis.availability.tables
 import dgis.commitment.tables
 import dgis.departed.tables
 import dgis.erasure.tables
@@ -14,6 +15,7 @@ import replica.tables
 
 _OF_THE_GATEWAY = (
     dgis.accounting.door_count,
+    dgis.availability.tables.availability_notice,
     dgis.commitment.tables.commitment,
     dgis.departed.tables.departed,
     dgis.erasure.tables.erasure,

@@ -1,4 +1,4 @@
-"""`dgis commitment list|show|retry`: what modalities asked to be kept for sure, and how they are told."""
+"""`dgis commitment list|show|retry|notices`: what modalities asked to be kept for sure, and who is told."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from catalog.audit.values import Event
+from dgis.availability.queue import listed as waiting_notices
 from dgis.cli.common import AsJson, Config, Home, console, fail, print_fields, print_json, print_table
 from dgis.cli.opening import opened
 from dgis.commitment.overview import again, listed, shown
@@ -73,6 +74,26 @@ def retry(number: Number, home: Home = None, config: Config = None, as_json: AsJ
         print_json({"retried": number})
     else:
         console.print(f"transaction {number} is due now; dgis commitment show {number}")
+
+
+@app.command()
+def notices(home: Home = None, config: Config = None, as_json: AsJson = False) -> None:
+    """List series, by pseudonym, of which destinations are still to be told (notify)."""
+    with opened(home, config) as gateway, gateway.reading() as connection:
+        rows = waiting_notices(connection)
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        console.print("nobody waits to be told of a series")
+        return
+    print_table(
+        ("destination", "series", "tries", "trouble"),
+        (
+            (row["destination"], row["series_key"], str(row["attempts"]), row["last_error"] or "")
+            for row in rows
+        ),
+    )
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -70,7 +70,7 @@ class Desk:
         holder = self._holder(session)
         now_ms = self._clock_ms()
         with self._engine.begin() as connection:
-            if rows.count_open(connection, request) >= rows.MOST_OPEN:
+            if not rows.has_room(connection, request, len(asked.references)):
                 return _TOO_MANY
             number = rows.take(connection, self._gateway_id, request, asked, now_ms)
             if number is None:

@@ -10,6 +10,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import sqlalchemy as sa
 import structlog
@@ -61,7 +62,9 @@ class Judge:
             return False
         failpoints.hit("commitment.claimed")
         try:
-            with kept(self._engine, transaction, self._means.lease_ms, self._means.clock_ms):
+            with kept(
+                self._engine, partial(rows.renew_for, transaction), self._means.lease_ms, self._means.clock_ms
+            ):
                 self._look_at(transaction)
         except _LostError:
             _log.warning("commitment_taken_over", transaction=transaction.id)

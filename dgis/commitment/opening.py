@@ -1,4 +1,4 @@
-"""From the configuration to what storage commitment and notices work with."""
+"""From the configuration to what storage commitment works with."""
 
 from dgis.commitment.judging import Patience
 from dgis.configuration import Configuration

@@ -8,6 +8,7 @@ A crash in between sends the report again: at least once, and the transaction UI
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import sqlalchemy as sa
 import structlog
@@ -69,7 +70,7 @@ class Reporter:
         if transaction is None:
             return False
         failpoints.hit("commitment.report_claimed")
-        with kept(self._engine, transaction, means.lease_ms, means.clock_ms):
+        with kept(self._engine, partial(rows.renew_for, transaction), means.lease_ms, means.clock_ms):
             words = self._send(transaction)
             failpoints.hit("commitment.report_sent")
             self._note(transaction, words)

@@ -28,7 +28,9 @@ from dgis.commitment.values import (
 )
 from dgis.dimse.references import Commitment, Reference
 
-MOST_OPEN = 1_000  # transactions of one requestor that are not over: more is no modality's need
+# Of one requestor, and not over: more is no modality's need.
+MOST_OPEN = 1_000  # transactions
+MOST_INSTANCES = 500_000  # of all of them together
 
 _row = commitment.c
 _instance = commitment_instance.c
@@ -70,10 +72,12 @@ def take(
     return number
 
 
-def count_open(connection: sa.Connection, request: Request) -> int:
-    """Count the transactions of a requestor that are not over."""
-    mine = sa.select(sa.func.count()).where(_row.requestor == request.requestor, _row.state.in_(_OPEN))
-    return int(connection.execute(mine).scalar_one())
+def has_room(connection: sa.Connection, request: Request, instances: int) -> bool:
+    """Whether a requestor may have another transaction of so many instances open."""
+    counts = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(_row.instances), 0))
+    mine = counts.where(_row.requestor == request.requestor, _row.state.in_(_OPEN))
+    transactions, named = connection.execute(mine).one()
+    return bool(transactions < MOST_OPEN and named + instances <= MOST_INSTANCES)
 
 
 def claim_to_judge(connection: sa.Connection, claim: str, now_ms: int, lease_ms: int) -> Transaction | None:
@@ -123,6 +127,11 @@ def _claim(
 def renew(connection: sa.Connection, transaction: Transaction, until_ms: int) -> bool:
     """Keep the lease for longer; False where somebody else has taken the transaction over."""
     return _changed(connection, transaction, lease_until_ms=until_ms)
+
+
+def renew_for(transaction: Transaction, connection: sa.Connection, until_ms: int) -> bool:
+    """Keep the lease as `renew`, the transaction first."""
+    return renew(connection, transaction, until_ms)
 
 
 def waiting(connection: sa.Connection, transaction: Transaction) -> list[Waiting]:

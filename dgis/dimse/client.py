@@ -119,6 +119,15 @@ class Client:
         command = Command(field=Field.C_GET_RQ, priority=_MEDIUM, has_data_set=True)
         return self._ask_many(context, command, identifier, receive)
 
+    def create(self, context: AgreedContext, sop_instance_uid: str, attributes: bytes) -> Answer:
+        """Send an N-CREATE (PS3.7 10.1.5).
+
+        Raises:
+            AssociationEndedError: the association is over.
+        """
+        command = Command(field=Field.N_CREATE_RQ, has_data_set=True, sop_instance=sop_instance_uid)
+        return self._ask(context, command, (attributes,))
+
     def cancel(self, context: AgreedContext) -> None:
         """Ask that the operation at hand end (PS3.7 9.3.2.3); its responses still come."""
         cancel = Command(field=Field.C_CANCEL_RQ, responded_to=self._last_message_id)

@@ -29,6 +29,7 @@ class Field(IntEnum):
     C_ECHO_RQ = 0x0030
     N_EVENT_REPORT_RQ = 0x0100
     N_ACTION_RQ = 0x0130
+    N_CREATE_RQ = 0x0140
     C_CANCEL_RQ = 0x0FFF
     C_STORE_RSP = 0x8001
     C_GET_RSP = 0x8010
@@ -37,6 +38,7 @@ class Field(IntEnum):
     C_ECHO_RSP = 0x8030
     N_EVENT_REPORT_RSP = 0x8100
     N_ACTION_RSP = 0x8130
+    N_CREATE_RSP = 0x8140
 
 
 class Command(NamedTuple):

@@ -14,6 +14,7 @@ class Status(IntEnum):
     WARNING_SUBOPERATIONS = 0xB000  # C-GET and C-MOVE: some failed, PS3.4 C.4.2.1.5
 
     PROCESSING_FAILURE = 0x0110
+    DUPLICATE_INSTANCE = 0x0111
     NO_SUCH_INSTANCE = 0x0112
     INVALID_ARGUMENT = 0x0115
     INVALID_INSTANCE = 0x0117  # the SOP Instance UID breaks the rules of UIDs

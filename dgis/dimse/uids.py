@@ -7,6 +7,7 @@ from storage_nodes.record import part10
 VERIFICATION = "1.2.840.10008.1.1"
 STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"  # push model, PS3.4 J.3.5
 STORAGE_COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"  # the one instance of it that there is
+INSTANCE_AVAILABILITY = "1.2.840.10008.5.1.4.33"  # PS3.4 R.3.4
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"  # PS3.7 A.2.1
 
 IMPLICIT_LE = "1.2.840.10008.1.2"

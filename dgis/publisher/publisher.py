@@ -79,6 +79,7 @@ class Means:
     Attributes:
         scratch: where large restored originals wait in nameless files.
         facility: whose images these are; rules of placement look at it.
+        announce: told of each series of which a part is published, in the transaction that does it.
     """
 
     engine: sa.Engine
@@ -90,6 +91,7 @@ class Means:
     restore: Restore
     scratch: Path | None = None
     facility: str = ""
+    announce: Callable[[sa.Connection, int, int], None] = lambda _connection, _series, _now_ms: None
 
 
 class _Key(NamedTuple):
@@ -114,6 +116,7 @@ class Publisher:
         self._restore = means.restore
         self._scratch = means.scratch
         self._facility = means.facility
+        self._announce = means.announce
         self._owner = owner
         self._pace = pace
 
@@ -255,6 +258,7 @@ class Publisher:
                 note_outcomes(connection, part, reasons, now_ms)
             self._cache.mark_published(connection, originals)
             planning.settle(connection, Job(self._owner.gateway_id, part.phi_series_id))
+            self._announce(connection, part.phi_series_id, now_ms)
             # Last: whoever else writes to this chain waits from here to the commit.
             trail.append(
                 connection, f"{self._owner.gateway_id}/worker", [_published(part, packed, key)], now_ms

@@ -62,6 +62,7 @@ KINDS = MappingProxyType(
         (Event.RETRIEVE, ""): Kind(codes.BEGIN_TRANSFERRING, "E", Shape.BEGIN),
         (Event.TRANSFER, ""): _SENT,
         (Event.COMMITMENT, ""): Kind(codes.INSTANCES_ACCESSED, "R", Shape.ACCESS),
+        (Event.COMMITMENT, "retry"): _alert(codes.RESTRICTED_FUNCTION),
         (Event.AVAILABILITY, ""): Kind(codes.INSTANCES_ACCESSED, "R", Shape.ACCESS),
         (Event.RELEASE, "find"): Kind(codes.INSTANCES_ACCESSED, "R", Shape.ACCESS),
         (Event.RELEASE, "retrieve"): Kind(codes.BEGIN_TRANSFERRING, "E", Shape.BEGIN),

@@ -13,8 +13,10 @@ from catalog.audit.values import Event
 from dgis.demo.files import write_files
 from tests.gateway import Gateway, wait_until
 from tests.tools import files
+from tests.tools.availability import Notified, instances
 from tests.tools.commitment import Listener, Requestor
 from tests.tools.corpus_run import send_as_they_are
+from tests.tools.fetching import get_everything, with_native_forms
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("gateway-commitment")]
 
@@ -38,8 +40,27 @@ def images(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def gateway(images, listener):
-    with Gateway(SETTINGS, destinations={TITLE: listener.port, NOBODY: 1}) as gateway:
+def viewer():
+    with Notified("HOSPITAL_WS") as listening:
+        yield listening
+
+
+@pytest.fixture(scope="module")
+def researcher():
+    with Notified("RESEARCH_WS") as listening:
+        yield listening
+
+
+@pytest.fixture(scope="module")
+def gateway(images, listener, viewer, researcher):
+    destinations = {
+        TITLE: {"port": listener.port},
+        NOBODY: {"port": 1},
+        "HOSPITAL_WS": {"port": viewer.port, "notify": True},
+        "RESEARCH_WS": {"port": researcher.port, "notify_deidentified": True},
+    }
+    places = {title: {"host": "127.0.0.1", **said} for title, said in destinations.items()}
+    with Gateway({**SETTINGS, "DGIS__DICOM__DESTINATIONS": json.dumps(places)}) as gateway:
         send_as_they_are(gateway.address, images)
         yield gateway
 
@@ -138,3 +159,22 @@ def test_the_trail_names_what_was_asked_and_told_and_no_original(gateway, pairs)
     assert {entry["detail"]["what"] for entry in trail} >= {"request", "report"}
     assert not [uid for _of, uid in pairs if uid in json.dumps(trail)]
     assert not [uid for _of, uid in pairs if uid in gateway.log()]
+
+
+def test_destinations_are_told_of_what_they_may_retrieve(gateway, viewer, researcher, images):
+    """By notices of whole series; the last of a series names all of it."""
+    originals = {image.sop_instance_uid for image in images}
+
+    def named(listener):
+        return {uid for _uid, data in listener.notices for _of, uid in instances(data)}
+
+    wait_until(lambda: named(viewer) == originals, 60, "the viewer is told of every original")
+    wait_until(lambda: not gateway.json("commitment", "notices"), 60, "nobody waits to be told")
+    told = named(researcher)
+    assert told
+    assert not told & originals
+    said = "".join(repr(data.to_json()) for _uid, data in researcher.notices)
+    assert not [uid for uid in originals if uid in said]
+    stored = with_native_forms((image.sop_class_uid, image.transfer_syntax) for image in images)
+    fetched = {one.sop_instance_uid for one in get_everything(gateway.address, RESEARCH, stored)}
+    assert told == fetched  # by these UIDs it retrieves them

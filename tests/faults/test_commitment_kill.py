@@ -1,5 +1,6 @@
 """kill -9 at each step of a storage commitment: whoever was answered with success is told the truth."""
 
+import json
 import sqlite3
 from contextlib import closing
 
@@ -9,8 +10,10 @@ from pydicom.uid import generate_uid
 from dgis.demo.files import write_files
 from tests.gateway import Gateway, wait_until
 from tests.tools import files
+from tests.tools.availability import Notified, instances
 from tests.tools.commitment import Listener, Requestor
 from tests.tools.corpus_run import send_as_they_are
+from tests.unit.dgis.site import phantom
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("commitment-kill")]
 
@@ -25,7 +28,9 @@ IN_THE_WORKER = (
     "commitment.reported",
 )
 ON_THE_ASSOCIATION = ("commitment.report_claimed", "commitment.report_sent", "commitment.reported")
-POINTS = {*AT_THE_REQUEST, *IN_THE_WORKER, *ON_THE_ASSOCIATION}
+IN_THE_NOTIFIER = ("availability.claimed", "availability.sent", "availability.noted")
+POINTS = {*AT_THE_REQUEST, *IN_THE_WORKER, *ON_THE_ASSOCIATION, *IN_THE_NOTIFIER}
+VIEWER = "HOSPITAL_WS"
 USED = 0x0131
 _STRUCK_SECONDS = 60
 
@@ -44,9 +49,23 @@ def images(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def gateway(images, listener):
-    settings = {"DGIS__PUBLISH__LEASE_SECONDS": "2", "DGIS__COMMITMENT__UNKNOWN_SECONDS": "1"}
-    with Gateway(settings, destinations={TITLE: listener.port}) as gateway:
+def viewer():
+    with Notified(VIEWER) as listening:
+        yield listening
+
+
+@pytest.fixture(scope="module")
+def gateway(images, listener, viewer):
+    destinations = {
+        TITLE: {"host": "127.0.0.1", "port": listener.port},
+        VIEWER: {"host": "127.0.0.1", "port": viewer.port, "notify": True},
+    }
+    settings = {
+        "DGIS__PUBLISH__LEASE_SECONDS": "2",
+        "DGIS__COMMITMENT__UNKNOWN_SECONDS": "1",
+        "DGIS__DICOM__DESTINATIONS": json.dumps(destinations),
+    }
+    with Gateway(settings) as gateway:
         send_as_they_are(gateway.address, images)
         gateway.wait_published()
         yield gateway
@@ -125,3 +144,26 @@ def test_a_door_that_dies_while_it_reports_loses_no_report(gateway, listener, pa
     else:
         told(listener, transaction, pairs)
     over(gateway, transaction)
+
+
+@pytest.mark.parametrize("point", IN_THE_NOTIFIER)
+def test_a_worker_that_dies_loses_no_notice(gateway, viewer, point):
+    images = phantom(2, seed=100 + IN_THE_NOTIFIER.index(point))
+    pairs = [(image.sop_class_uid, image.sop_instance_uid) for image in images]
+    gateway.restart(f"{point}:1")
+    worker = gateway.role_pid("worker")
+    send_as_they_are(gateway.address, images)
+    wait_until(lambda: worker not in gateway.pids(), _STRUCK_SECONDS, "the worker is killed")
+    gateway.restart()
+
+    def notices():
+        return [uid for uid, data in viewer.notices if instances(data) == pairs]
+
+    wait_until(notices, 60, "the notice comes")
+    wait_until(lambda: not waiting(gateway), 60, "nothing is left to tell")
+    assert len(set(notices())) == 1  # at least once, and the same one
+
+
+def waiting(gateway):
+    with closing(sqlite3.connect(f"file:{gateway.home}/catalog.sqlite?mode=ro", uri=True)) as database:
+        return database.execute("SELECT series_key FROM availability_notice").fetchall()

@@ -1,4 +1,4 @@
-"""Storage commitments that were asked for, and their instances."""
+"""Storage commitments that were asked for, and the series of which destinations are to be told."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -66,7 +66,24 @@ def upgrade() -> None:
         op.f("ix_commitment_instance_sop_instance_uid"), "commitment_instance", ["sop_instance_uid"]
     )
 
+    op.create_table(
+        "availability_notice",
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("series_key", sa.Text(), nullable=False),
+        sa.Column("gateway_id", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("first_ms", sa.BigInteger(), nullable=False),
+        sa.Column("due_ms", sa.BigInteger(), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("lease_owner", sa.Text(), nullable=True),
+        sa.Column("lease_until_ms", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("destination", "series_key", name=op.f("pk_availability_notice")),
+    )
+    op.create_index(op.f("ix_availability_notice_due_ms"), "availability_notice", ["due_ms"])
+
 
 def downgrade() -> None:
+    op.drop_table("availability_notice")
     op.drop_table("commitment_instance")
     op.drop_table("commitment")

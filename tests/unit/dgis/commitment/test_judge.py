@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from catalog.callers import Caller, Right
-from catalog.tables import DEID
+from catalog.tables import DEID, PHI
 from dgis.commitment import rows
 from dgis.commitment.values import Standing
 from dgis.dimse.references import Reference
@@ -15,6 +15,7 @@ from dgis.erasure.originals import take_away
 from dgis.tables import cache_conflict
 from replica import check, fill
 from storage_nodes.addresses import Kind
+from tests.tools import burned_in
 from tests.unit.dgis.commitment.asking import Asking, published, references, session
 from tests.unit.dgis.site import CLEARED, UNCLEARED, phantom
 
@@ -246,6 +247,38 @@ def test_open_transactions_of_one_requestor_are_bounded(asking, monkeypatch):
         assert asking.ask([Reference(MR, "1.9")], uid=f"1.{number}") is None
     assert asking.ask([Reference(MR, "1.9")], uid="1.7").status is Status.RESOURCE_LIMITATION
     assert asking.ask([Reference(MR, "1.9")], uid="1.7", who=session(UNCLEARED)) is None
+
+
+def test_open_instances_of_one_requestor_are_bounded(asking, monkeypatch):
+    monkeypatch.setattr("dgis.commitment.rows.MOST_INSTANCES", 3)
+    two = [Reference(MR, "1.8"), Reference(MR, "1.9")]
+    assert asking.ask(two, uid="1.1") is None
+    assert asking.ask(two, uid="1.2").status is Status.RESOURCE_LIMITATION
+    assert asking.ask(two[:1], uid="1.3") is None
+    assert asking.ask(two, uid="1.2", who=session(UNCLEARED)) is None
+
+
+def test_what_is_sealed_whole_is_given_back_by_its_companions_alone(asking, site):
+    images = burned_in.series(2, frames=2)
+    site.publish(images)
+    assert {row.withheld_reason for row in site.rows(PHI.instance)} != {None}
+    asking.ask(references(images))
+    asking.look()
+    assert asking.states() == [COMMITTED] * 2
+    damage(site, Kind.SEALED, "abc", at=0.5)
+    asking.ask(references(images), uid="1.2.4")
+    asking.look()
+    (transaction,) = [row for row in asking.transactions if row.transaction_uid == "1.2.4"]
+    assert transaction.state == "waiting"
+
+
+def test_a_shredded_key_gives_nothing_back(asking, site):
+    images = published(site, 2)
+    (key,) = {row.patient_key for row in site.rows(PHI.patient)}
+    site.keys.shred(key, site.clock())
+    asking.ask(references(images))
+    asking.look()
+    assert asking.standings() == {Standing.UNPROVEN.value}
 
 
 def test_two_workers_judge_a_transaction_once(asking, site):

@@ -8,6 +8,8 @@ import sqlalchemy as sa
 from catalog.audit import trail
 from catalog.callers import Caller, Right
 from catalog.tables import grants
+from dgis.commitment import rows
+from dgis.commitment.overview import again
 from dgis.dimse.references import Reference
 from dgis.dimse.services import Destination
 from tests.tools.commitment import Listener
@@ -246,3 +248,35 @@ def test_a_door_keeps_what_it_holds_from_others_while_it_lives(site):
         asking.desk.keep()
         assert not asking.desk.awaits_report(session())
         assert listener.reports == []
+
+
+def test_what_was_given_up_is_sent_when_asked_for_and_forgotten_in_the_end(site):
+    asking = reaching(site, 1)
+    judged(site, asking)
+    site.clock.pass_seconds(2 * 86_400)
+    asking.reporter.run_once()
+    (row,) = asking.transactions
+    assert row.state == "given up"
+    with site.engine.begin() as connection:
+        assert again(connection, row.id, site.clock())
+    with Listener(TITLE) as listener:
+        assert reaching(site, listener.port).reporter.run_once()
+        assert len(listener.reports) == 1
+    with site.engine.begin() as connection:
+        assert not again(connection, row.id, site.clock())  # it is over
+
+
+def test_old_transactions_go_and_before_them_what_they_were_about(site):
+    asking = reaching(site, 1)
+    judged(site, asking)
+    site.clock.pass_seconds(2 * 86_400)
+    asking.reporter.run_once()
+    now_ms = site.clock() + 1
+    with site.engine.begin() as connection:
+        assert rows.clear(connection, 0, now_ms) == 0
+    assert asking.instances == []
+    (row,) = asking.transactions
+    with site.engine.begin() as connection:
+        assert not again(connection, row.id, site.clock())
+        assert rows.clear(connection, now_ms, now_ms) == 1
+    assert asking.transactions == []

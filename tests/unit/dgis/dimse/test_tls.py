@@ -10,11 +10,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from dgis.dimse.client import associate
+from dgis.dimse.commands import Command, Field, response_to
 from dgis.dimse.endings import AssociationEndedError
 from dgis.dimse.limits import Limits
+from dgis.dimse.references import Outcome, Reference, write_outcome
 from dgis.dimse.requestor import Party, Proposal, Terms, open_association
 from dgis.dimse.server import DicomServer
-from dgis.dimse.uids import EXPLICIT_LE, IMPLICIT_LE, VERIFICATION
+from dgis.dimse.services import DueReport
+from dgis.dimse.uids import (
+    EXPLICIT_LE,
+    IMPLICIT_LE,
+    STORAGE_COMMITMENT,
+    STORAGE_COMMITMENT_INSTANCE,
+    VERIFICATION,
+)
 from tests.gateway import wait_until
 from tests.unit.dgis.dimse.fakes import Archive
 from tests.unit.dgis.dimse.parrot import CT, data_set, parrot
@@ -98,6 +107,31 @@ def test_a_silent_association_is_still_ended(archive, port, terms):
     association.close()
     wait_until(lambda: len(archive.events) == 2, 5, "the end is noted")
     assert archive.events[1].words.startswith("too slow: idle")
+
+
+def test_a_storage_commitment_is_asked_for_and_reported(archive, port, terms, monkeypatch):
+    monkeypatch.setattr("dgis.dimse.commitment._LOOK_SECONDS", 0.05)
+    proposals = [Proposal(STORAGE_COMMITMENT, (EXPLICIT_LE,))]
+    outcome = Outcome("1.2.3", "DGIS", [Reference(CT, "1.2.3.4")], [])
+    data = write_outcome(outcome, EXPLICIT_LE)  # names the same as a request would
+    asked = Command(
+        field=Field.N_ACTION_RQ,
+        requested_sop_class=STORAGE_COMMITMENT,
+        requested_sop_instance=STORAGE_COMMITMENT_INSTANCE,
+        message_id=1,
+        action_type=1,
+        has_data_set=True,
+    )
+    with associate(Party("localhost", port, "DGIS", "ME"), proposals, LIMITS, terms) as client:
+        context, association = client.context(STORAGE_COMMITMENT), client.association
+        association.send(context.context_id, asked, [data])
+        assert association.next_response().command.status == 0
+        archive.due.append(DueReport(1, "a", outcome))
+        message = association.next_response()
+        assert message.command.event_type == 1
+        assert association.receive_small_data(message.context) == data
+        association.send(context.context_id, response_to(message.command, 0))
+        wait_until(lambda: archive.statuses == [(1, 0)], 10, "the answer is noted")
 
 
 def test_who_does_not_speak_tls_disturbs_nobody(archive, port, terms):
