@@ -19,6 +19,7 @@ from dgis.availability.queue import Notice
 from dgis.availability.telling import Listener, tell
 from dgis.commitment.judging import next_report_ms
 from dgis.commitment.leases import kept
+from dgis.commitment.resting import Resting
 from dgis.dimse.availability import notify
 from dgis.dimse.endings import AssociationEndedError
 from dgis.dimse.limits import Limits
@@ -47,6 +48,7 @@ class Notifier:
     def __init__(self, means: Means) -> None:
         self._means = means
         self._engine = means.engine
+        self._resting = Resting(means.clock_ms)
 
     def run_once(self) -> bool:
         """Send one notice; False where none is due."""
@@ -55,7 +57,8 @@ class Notifier:
             return False
         with self._engine.begin() as connection:
             name, now_ms = uuid.uuid4().hex, means.clock_ms()
-            notice = queue.claim(connection, name, means.listeners, now_ms, means.lease_ms)
+            awake = means.listeners.keys() - self._resting.titles()
+            notice = queue.claim(connection, name, awake, now_ms, means.lease_ms)
         if notice is None:
             return False
         failpoints.hit("availability.claimed")
@@ -76,9 +79,12 @@ class Notifier:
             return None
         party = Party(where.host, where.port, where.ae_title, means.ae_title)
         try:
-            return notify(party, notice.sop_instance_uid, available, means.limits)
+            words = notify(party, notice.sop_instance_uid, available, means.limits)
         except AssociationEndedError as error:
+            self._resting.failed(where.ae_title)
             return f"destination {error}"
+        self._resting.answered(where.ae_title)
+        return words
 
     def _note(self, notice: Notice, words: str | None) -> None:
         now_ms = self._means.clock_ms()

@@ -19,7 +19,8 @@ from dgis.commitment import rows
 from dgis.commitment.desk import answered
 from dgis.commitment.judging import Patience, next_report_ms
 from dgis.commitment.leases import kept
-from dgis.commitment.reporting import HeldBack, prepare
+from dgis.commitment.reporting import HeldBack, given_up, prepare
+from dgis.commitment.resting import Resting
 from dgis.commitment.values import State, Transaction
 from dgis.dimse.association import Association, Message
 from dgis.dimse.endings import AssociationEndedError
@@ -59,12 +60,15 @@ class Reporter:
     def __init__(self, means: Means) -> None:
         self._means = means
         self._engine = means.engine
+        self._resting = Resting(means.clock_ms)
 
     def run_once(self) -> bool:
         """Send one report; False where none is due."""
         means, claim = self._means, uuid.uuid4().hex
         now_ms = means.clock_ms()
-        which = rows.by_another_association(means.gateway_id, means.destinations, now_ms)
+        which = rows.by_another_association(
+            means.gateway_id, means.destinations, self._resting.titles(), now_ms
+        )
         with self._engine.begin() as connection:
             transaction = rows.claim_to_report(connection, claim, now_ms, means.lease_ms, which)
         if transaction is None:
@@ -88,9 +92,12 @@ class Reporter:
             return outcome.words
         party = Party(destination.host, destination.port, destination.ae_title, request.called_ae)
         try:
-            return tell(party, outcome, means.limits)
+            words = tell(party, outcome, means.limits)
         except AssociationEndedError as error:
+            self._resting.failed(destination.ae_title)
             return f"destination {error}"
+        self._resting.answered(destination.ae_title)
+        return words
 
     def _prepared(self, transaction: Transaction, destination: Caller) -> Outcome | HeldBack:
         means = self._means
@@ -104,6 +111,7 @@ class Reporter:
                 rows.over(connection, transaction, State.REPORTED, now_ms)
             elif now_ms >= (transaction.judged_ms or 0) + patience.report_ms:
                 rows.over(connection, transaction, State.GIVEN_UP, now_ms, words)
+                given_up(connection, transaction, self._means.writer, now_ms)
             else:
                 due_ms = next_report_ms(transaction.attempts + 1, now_ms)
                 rows.report_failed(connection, transaction, due_ms, words)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from catalog.audit import trail
 from catalog.audit.values import Event, Happening, Json
+from catalog.audit.values import Outcome as Ended
 from catalog.callers import Caller
 from catalog.release import named
 from catalog.retrieve import InstanceRef
@@ -22,6 +23,12 @@ from dgis.commitment.values import InstanceState, Reason, Transaction
 from dgis.dimse.references import Failed, Outcome, Reference
 
 _MOST_NAMED = 200  # studies of one entry of the trail
+
+
+_NOT_CLEARED = (
+    "the destination is not cleared for what it would be told: a [[dicom.peers]] entry with retrieve and phi "
+    "must match its AE title and its address in [dicom.destinations]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +61,9 @@ def prepare(
     if destination is not None:
         both = visible(connection, uids, [request.caller, destination], now_ms)
         if both.keys() != seen.keys():
-            return HeldBack(
-                "the destination is not cleared for what it would be told: a [[dicom.peers]] entry with "
-                "retrieve and phi must match its AE title and its address in [dicom.destinations]"
-            )
+            words = "its destination is not cleared for what it would be told"
+            trail.append(connection, writer, [_not_told(transaction, words, named(destination))], now_ms)
+            return HeldBack(_NOT_CLEARED)
     outcome = _outcome(transaction, decided, seen)
     trail.append(connection, writer, [_told(transaction, outcome, seen, destination)], now_ms)
     return outcome
@@ -107,3 +113,20 @@ def _told(
         count=max(1, len(outcome.committed)),
         detail=detail,
     )
+
+
+def given_up(connection: sa.Connection, transaction: Transaction, writer: str, now_ms: int) -> None:
+    """Write into the trail that nobody took a report, in the transaction that gives it up."""
+    words = "nobody took the report"
+    trail.append(connection, writer, [_not_told(transaction, words, transaction.request.calling_ae)], now_ms)
+
+
+def _not_told(transaction: Transaction, words: str, receiver: str) -> Happening:
+    detail: dict[str, Json] = {
+        "what": "report",
+        "transaction": transaction.id,
+        "words": words,
+        "receiver": receiver,
+    }
+    caller = named(transaction.request.caller)
+    return Happening(Event.REFUSAL, caller, Ended.MINOR_FAILURE, transaction.request.address, detail=detail)

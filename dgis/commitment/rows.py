@@ -92,10 +92,12 @@ def claim_to_report(
     return _claim(connection, claim, now_ms, lease_ms, _row.state == State.JUDGED.value, where)
 
 
-def by_another_association(gateway_id: str, titles: Collection[str], now_ms: int) -> sa.ColumnElement[bool]:
-    """Transactions that this gateway's worker reports: nobody holds them, and it knows where to."""
+def by_another_association(
+    gateway_id: str, titles: Collection[str], resting: Collection[str], now_ms: int
+) -> sa.ColumnElement[bool]:
+    """Transactions that this gateway's worker reports: nobody holds them, it knows where to, nobody rests."""
     known = sa.or_(_row.gateway_id == gateway_id, _row.calling_ae.in_(sorted(titles)))
-    return sa.and_(known, _row.held_until_ms <= now_ms)
+    return sa.and_(known, _row.calling_ae.not_in(sorted(resting)), _row.held_until_ms <= now_ms)
 
 
 def on_its_own_association(holder: str) -> sa.ColumnElement[bool]:

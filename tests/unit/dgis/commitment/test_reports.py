@@ -1,5 +1,6 @@
 """Reports: what is told to whom, when it is decided, over which association, and how often it is tried."""
 
+import socket
 from dataclasses import replace
 
 import pytest
@@ -96,7 +97,44 @@ def test_nobody_there_is_tried_for_days_and_then_given_up(site):
     assert row.state == "given up"
     assert "not reached" in row.last_error
     assert tries == 4  # a day, in steps of six hours
+    (refused,) = [one for one in entries(site, "gateway-1/worker") if one.event == "refusal"]
+    assert refused.detail["words"] == "nobody took the report"
     assert asking.instances  # `dgis commitment retry` sends it again
+
+
+def test_a_destination_that_is_away_keeps_no_other_waiting(site):
+    """The first due are those of somebody who is not there: one try of his, then the others' turn."""
+    images = published(site, 2)
+    with Listener("HOSPITAL_2") as listener:
+        asking = Asking(
+            site,
+            {
+                TITLE: Destination(TITLE, "127.0.0.1", 1, CLEARED),
+                "HOSPITAL_2": Destination("HOSPITAL_2", "127.0.0.1", listener.port, CLEARED),
+            },
+        )
+        for number in range(5):
+            asking.ask(references(images), uid=f"1.{number}")
+        asking.look()
+        asking.ask(references(images), uid="1.9", who=session(number=2, title="HOSPITAL_2"))
+        asking.look(1)
+        for number in (1, 2):
+            asking.desk.ended(session(number=number))
+        while asking.reporter.run_once():
+            pass
+        assert len(listener.reports) == 1
+    tried = sorted((row.calling_ae, row.attempts) for row in asking.transactions)
+    assert tried == [(TITLE, 0)] * 4 + [(TITLE, 1), ("HOSPITAL_2", 0)]
+
+
+def test_a_report_that_is_never_answered_is_sent_again(site):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        asking = reaching(site, silent.getsockname()[1])
+        judged(site, asking)
+        asking.reporter.run_once()
+    (row,) = asking.transactions
+    assert (row.state, row.attempts) == ("judged", 1)
+    assert "too slow" in row.last_error
 
 
 def test_a_title_that_is_no_destination_is_said_in_words(site):
@@ -127,7 +165,10 @@ def test_a_destination_that_is_not_cleared_is_not_told(site, destination):
         asking.reporter.run_once()
         assert listener.reports == []
     assert "not cleared" in asking.transactions[0].last_error
-    assert [one for one in entries(site, "gateway-1/worker") if one.event == "commitment"] == []
+    told = entries(site, "gateway-1/worker")
+    assert [one for one in told if one.event == "commitment"] == []
+    (refused,) = [one for one in told if one.event == "refusal"]
+    assert "not cleared" in refused.detail["words"]
 
 
 def test_an_uncleared_requestor_is_told_at_its_uncleared_destination_that_nothing_is_here(site):
