@@ -241,6 +241,7 @@ def committing(configuration: Configuration, replicas: Replicas, keys: KeyStore)
     def forget() -> None:
         with engine.begin() as connection:
             commitments.clear(connection, now_ms() - _FORGET_OVER_MS, now_ms() - _FORGET_GIVEN_UP_MS)
+            availability.clear(connection, now_ms() - patience.report_ms - _FORGET_GIVEN_UP_MS)
 
     return [
         Chore("commit", _COMMIT_SECONDS, judge.run_once),

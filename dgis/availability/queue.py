@@ -107,6 +107,11 @@ def renew(notice: Notice, connection: sa.Connection, until_ms: int) -> bool:
     return connection.execute(mine.values(lease_until_ms=until_ms)).rowcount == 1
 
 
+def clear(connection: sa.Connection, before_ms: int) -> int:
+    """Delete what nobody sends any more, for its destination is not configured; returns how many went."""
+    return connection.execute(sa.delete(availability_notice).where(_row.first_ms < before_ms)).rowcount
+
+
 def listed(connection: sa.Connection, most: int = 1_000) -> list[dict[str, Any]]:
     """Return what waits to be told, the longest due first."""
     names = ("destination", "series_key", "first_ms", "due_ms", "attempts", "last_error", "gateway_id")

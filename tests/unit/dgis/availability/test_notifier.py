@@ -188,3 +188,14 @@ def test_a_notice_is_in_the_trail_by_keys(site):
     assert (happening.count, happening.detail["what"]) == (3, "original")
     assert happening.patients
     assert not [image for image in phantom(3) if image.sop_instance_uid in repr(happening)]
+
+
+def test_what_is_for_nobody_any_more_goes_in_the_end(site):
+    publish(site, phantom(2), titles=("GONE",))
+    site.clock.pass_seconds(6)
+    assert not notifier(site, 1).run_once()
+    with site.engine.begin() as connection:
+        assert [row["destination"] for row in queue.listed(connection)] == ["GONE"]
+        assert queue.clear(connection, site.clock() - 3_600_000) == 0
+        assert queue.clear(connection, site.clock()) == 1
+        assert queue.listed(connection) == []
