@@ -20,10 +20,12 @@ for _each in _STATUSES:  # a figure that is not there yet cannot be seen to rise
 for _words in _REASONS:
     figures.REFUSED.labels(_words)
 
+_KEPT = figures.INSTANCES.labels(f"0x{int(Status.SUCCESS):04X}")
+
 
 def kept(size_bytes: int) -> None:
     """Count an instance that is durable and is answered with success."""
-    figures.INSTANCES.labels(_hexadecimal(Status.SUCCESS)).inc()
+    _KEPT.inc()
     figures.RECEIVED_BYTES.inc(size_bytes)
 
 
