@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 import traceback
@@ -30,6 +31,7 @@ PARTS = (
 )
 _HISTORY = Path("var/bench-history.jsonl")
 _WARM_GIGABYTES = 12.0
+_BUSY = 0.5  # load average of the last minute, before anything is started
 SIZES = asdict(Sizes())
 
 
@@ -38,6 +40,7 @@ def main(arguments: list[str]) -> int:
     asked = _asked(arguments)
     bench = Bench(Sizes(**{name: getattr(asked, name) for name in SIZES}))
     began = time.monotonic()
+    load = os.getloadavg()[0]
     bench.say("warming memory")
     warm_memory(asked.warm)
     failed = [part for part in asked.parts or PARTS if not _run(bench, part)]
@@ -46,13 +49,15 @@ def main(arguments: list[str]) -> int:
     targets = [each for each in TARGETS if each.part in measured or not asked.parts]
     run = document(figures, targets, bench.absent, time.monotonic() - began)
     run["peers"] = {"Orthanc": orthanc_version()}
-    run["failed"] = failed
+    run["failed"], run["load_before"] = failed, load
     before = last_figures(asked.history)
     say = sys.stdout.write
     say(f"{json.dumps(run['machine'])}\n{json.dumps(run['peers'])}\n\n{table(figures, before)}\n\n")
     say(verdicts(judge(targets, figures)) + "\n")
     for words in [*bench.absent, *(f"{part} FAILED, see above" for part in failed)]:
         say(f"{words}\n")
+    if load > _BUSY:
+        say(f"the machine was busy when this began (load {load:.1f}): its figures mean little\n")
     say(f"{run['seconds']} s in all\n")
     if asked.json is not None:
         asked.json.write_text(json.dumps(run, indent=1) + "\n", "utf-8")

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench.figures import Figure, Judged, Target, judge
+from tests.bench.figures import GATEWAY, Figure, Judged, Target, judge
 
-_HEAD = f"{'work':52} {'whose':20} {'median':>10} {'range':>19}  {'unit':14} {'last run':>9}"
+_HEAD = (
+    f"{'work':52} {'whose':20} {'median':>10} {'range':>19}  {'unit':14} {'gateway/it':>10} {'last run':>9}"
+)
 _FOLDER = Path(__file__).resolve().parents[2]
 
 
@@ -25,10 +27,20 @@ def table(figures: Sequence[Figure], before: Sequence[dict[str, Any]] = ()) -> s
         old = last.get((each.part, each.what, each.unit, each.who))
         span = f"{_number(min(each.values))}-{_number(max(each.values))}"
         change = f"{each.median / old - 1:+.0%}" if old else ""
+        times = ratio(each, figures)
+        beside = "" if times is None else _number(times)
         lines.append(
-            f"{each.what:52} {each.who:20} {_number(each.median):>10} {span:>19}  {each.unit:14} {change:>9}"
+            f"{each.what:52} {each.who:20} {_number(each.median):>10} {span:>19}  {each.unit:14} "
+            f"{beside:>10} {change:>9}"
         )
     return "\n".join(lines)
+
+
+def ratio(figure: Figure, figures: Sequence[Figure]) -> float | None:
+    """Return how many times a peer's figure the gateway's is; None where there is nothing to compare."""
+    key = (figure.part, figure.what, figure.unit)
+    own = [each for each in figures if (each.part, each.what, each.unit) == key and each.who == GATEWAY]
+    return own[0].median / figure.median if own and figure.who != GATEWAY and figure.median else None
 
 
 def verdicts(judged: Sequence[Judged]) -> str:
@@ -59,6 +71,7 @@ def document(
                 "who": each.who,
                 "median": each.median,
                 "values": list(each.values),
+                "gateway_ratio": ratio(each, figures),
             }
             for each in figures
         ],
@@ -77,14 +90,13 @@ def document(
 
 
 def machine() -> dict[str, Any]:
-    """Return what the figures hang on: cores, memory, versions, and how busy the machine was before."""
+    """Return what the figures hang on: cores, memory, versions."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "cores": os.cpu_count(),
         "memory_gb": round(memory / 1e9),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "load": os.getloadavg()[0],
     }
 
 

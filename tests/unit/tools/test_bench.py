@@ -50,6 +50,7 @@ def test_a_run_is_remembered_and_the_next_one_shown_beside_it(tmp_path):
     faster = [Figure("store", "CT x1", "images/s", "gateway", (600,))]
     shown = table(faster, last_figures(history))
     assert "+50%" in shown
+    assert [each.split()[-1] for each in table(FIGURES).splitlines() if "Orthanc" in each] == ["2"]
     (run,) = map(json.loads, history.read_text().splitlines())
     assert run["targets"][0]["verdict"] == "NOT MET"
     assert run["absent"] == ["no storescp"]
