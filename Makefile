@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test quick lint format demo savings faults failover race bench-decision engines kerberos lock clean planted mutations bench bench-deid
+.PHONY: help install run test quick lint format demo savings faults failover race scale bench-decision engines kerberos lock clean planted mutations bench bench-deid
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -49,6 +49,9 @@ faults: $(STAMP)   ## kill -9 at every step of receive and publish, 25 times eac
 
 failover: $(STAMP)  ## kill PostgreSQL's primary under load, with Patroni: make failover TIMES=10
 	@DGIS_TEST_FAILOVERS=$(or $(TIMES),5) $(BIN)/python -m pytest -q --timeout 0 tests/engines/test_failover_patroni.py
+
+scale: $(STAMP)    ## what the index costs at 10 k, 100 k and 1 M studies in PostgreSQL, with plans: make scale STUDIES=1000000
+	@$(BIN)/python -m tests.tools.scale $(or $(STUDIES),1000000)
 
 race: $(STAMP)     ## two gateways race over series: make race SERIES=1000
 	@DGIS_TEST_RACING_SERIES=$(or $(SERIES),1000) $(BIN)/python -m pytest -q --timeout 0 tests/engines/test_gateways_postgres.py

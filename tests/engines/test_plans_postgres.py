@@ -1,0 +1,54 @@
+"""With rows enough to choose by, no statement of locating, placing, scrubbing or finding scans a table."""
+
+import random
+
+import pytest
+import sqlalchemy as sa
+
+from dgis import database
+from dgis.postgres import server_engine
+from replica.context import Replicas
+from replica.fleet import Fleet
+from replica.placement import Rule
+from storage_nodes.addresses import Kind
+from storage_nodes.testing.memory import MemoryNode
+from tests.tools import scale
+
+pytestmark = [pytest.mark.postgres, pytest.mark.xdist_group("plans-postgres")]
+
+STUDIES = 5_000
+WORKS = ("locate", "place", "scrub", "clean", "find accession", "find patient", "find uncleared")
+LARGE = ("replica_", "phi_", "deid_")
+
+
+@pytest.fixture(scope="module")
+def works(postgres_server):
+    with postgres_server.database() as url:
+        engine = server_engine(sa.make_url(url))
+        database.migrate(engine)
+        scale.load(engine, scale.prepare(engine), 1, STUDIES)
+        nodes = [MemoryNode(f"node-{number}") for number in range(scale.NODES)]
+        fleet = Fleet(dict.fromkeys(Kind, nodes), "east")
+        replicas = Replicas(engine, fleet, dict.fromkeys(Kind, Rule(3, 2, 1)))
+        yield engine, scale.works(engine, replicas, STUDIES, random.Random(1))
+        engine.dispose()
+
+
+@pytest.mark.parametrize("name", WORKS)
+def test_no_statement_goes_through_a_large_table(works, name):
+    engine, of_name = works
+    statements = {}
+
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def note(_connection, _cursor, statement, parameters, *_):
+        if statement.startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
+            statements[statement] = parameters
+
+    of_name[name]()
+    sa.event.remove(engine, "before_cursor_execute", note)
+    assert statements
+    with engine.connect() as connection:
+        for statement, parameters in statements.items():
+            plan = list(connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars())
+            scans = [line for line in plan if "Seq Scan on" in line]
+            assert not [line for line in scans if any(table in line for table in LARGE)], "\n".join(plan)
