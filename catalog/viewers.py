@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from catalog.callers import Assertions, Caller, Right
 from catalog.clearance import NOW, Access, Clearance, Viewer
-from catalog.holdings import Row, held
+from catalog.holdings import Held, held
 from catalog.second_line import keep_to
 from catalog.sql import OneOf, Statements, json_list
 from catalog.tables import contributor, grants
@@ -36,8 +36,10 @@ _STATEMENTS = Statements(8)
 Ids = frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Principal:
+    """One of those concerned, by what it holds; equal only to itself, so that it is a cheap key."""
+
     clearance: Clearance
     allowed: Mapping[Right, Ids]
     denied: Mapping[Right, Ids]
@@ -56,16 +58,10 @@ def viewer(
     connection: Connection, right: Right, callers: Sequence[Caller], now_ms: int, *, originals_first: bool
 ) -> Viewer:
     """Return what these callers may see together: one who asks, and where given the destination."""
-    principals = [
+    principals = tuple(
         _principal(connection, name, caller, now_ms) for name, caller in zip(_NAMES, callers, strict=False)
-    ]
-    access = Access(
-        right,
-        tuple(each.clearance for each in principals),
-        originals_first,
-        anything=all(each.may_hold(frozenset({right})) for each in principals),
-        originals=all(each.may_hold(frozenset({right, Right.PHI})) for each in principals),
     )
+    access, parameters = _together(right, principals, originals_first=originals_first)
     asker = principals[0]
     originals = access.originals
     keep_to(
@@ -74,10 +70,22 @@ def viewer(
         asker.narrow if originals else (),
         now_ms,
     )
-    bound: dict[str, object] = {NOW: now_ms}
-    for each in principals:
-        bound |= each.parameters
-    return Viewer(access, bound)
+    return Viewer(access, {**parameters, NOW: now_ms})
+
+
+@lru_cache(maxsize=1024)
+def _together(
+    right: Right, principals: tuple[_Principal, ...], *, originals_first: bool
+) -> tuple[Access, Mapping[str, object]]:
+    """What these principals may see together, and the parameters that say so."""
+    access = Access(
+        right,
+        tuple(each.clearance for each in principals),
+        originals_first,
+        anything=all(each.may_hold(frozenset({right})) for each in principals),
+        originals=all(each.may_hold(frozenset({right, Right.PHI})) for each in principals),
+    )
+    return access, {name: value for each in principals for name, value in each.parameters.items()}
 
 
 def _principal(connection: Connection, name: str, caller: Caller, now_ms: int) -> _Principal:
@@ -87,13 +95,13 @@ def _principal(connection: Connection, name: str, caller: Caller, now_ms: int) -
 
 
 @lru_cache(maxsize=1024)
-def _reduced(name: str, may: frozenset[Right], rows: tuple[Row, ...]) -> _Principal:
+def _reduced(name: str, may: frozenset[Right], holding: Held) -> _Principal:
     """What rows of grants come to, for a principal with this ceiling."""
     narrow: set[str] = set()
     linked = opens = False
     allowed: dict[Right, set[int]] = {right: set() for right in Right}
     denied: dict[Right, set[int]] = {right: set() for right in Right}
-    for row in rows:
+    for row in holding.rows:
         pattern, follows, contributor_id, allow, *given = row
         if pattern is not None:
             narrow.add(pattern)
