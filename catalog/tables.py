@@ -1,4 +1,4 @@
-"""The tables of the catalog: two families of the same shape, who contributed, who may, and what happened.
+"""The tables of the catalog, all of them: here two families of the same shape, and who contributed.
 
 `phi_*` holds originals, written when an instance is indexed; `deid_*` holds de-identified values, written
 when its series is published. A row belongs to one *contributor* (the asserted facts under which it was sent),
@@ -8,54 +8,56 @@ Both families carry the same opaque keys (`patient_key`, `study_key`, `series_ke
 pseudonyms), so one decision reads alike on either, and nothing in a grant names an original.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
-    DDL,
     BigInteger,
-    Boolean,
-    CheckConstraint,
     Column,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
     UniqueConstraint,
-    event,
-    text,
 )
-from sqlalchemy.dialects import postgresql
 
+from catalog.access_tables import (
+    account,
+    grant_epoch,
+    grants,
+    linked_patient,
+    patient_link,
+    spent_credential,
+)
 from catalog.attributes import STORED, Attribute, Kind
-from catalog.callers import PATTERN_FIELDS, Right
-from catalog.epoch import EPOCH_DDL
+from catalog.audit.tables import audit, audit_head, audit_seal
 from catalog.query import Level
+from catalog.schema import Exact, id_column, metadata
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "pk": "pk_%(table_name)s",
-    }
+__all__ = (
+    "DEID",
+    "FAMILIES",
+    "NAME_GROUPS",
+    "PHI",
+    "Family",
+    "account",
+    "audit",
+    "audit_head",
+    "audit_seal",
+    "conflict",
+    "contributor",
+    "folded_columns",
+    "grant_epoch",
+    "grants",
+    "linked_patient",
+    "metadata",
+    "patient_link",
+    "spent_credential",
 )
-
-# Compared byte by byte on both engines: the order of UTF-8 is that of code points, and prefixes are ranges.
-Exact = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
-Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only where it says INTEGER
 
 NAME_GROUPS = ("alphabetic", "ideographic", "phonetic")
 """The component groups of a person name (PS3.5 6.2.1.2), each in a column of its own for PatientName."""
-
-
-def _id() -> Column[Any]:
-    return Column("id", Id, primary_key=True)
 
 
 def _text(name: str) -> Column[Any]:
@@ -106,7 +108,7 @@ def _family(prefix: str, *, original: bool, instance_extra: tuple[Column[Any], .
     patient = Table(
         f"{prefix}_patient",
         metadata,
-        _id(),
+        id_column(),
         Column("contributor_id", ForeignKey("contributor.id"), nullable=False),
         _text("patient_key"),
         *_attribute_columns(Level.PATIENT),
@@ -121,7 +123,7 @@ def _family(prefix: str, *, original: bool, instance_extra: tuple[Column[Any], .
     study = Table(
         f"{prefix}_study",
         metadata,
-        _id(),
+        id_column(),
         Column("patient_row", ForeignKey(patient.c.id), nullable=False, index=True),
         Column("contributor_id", ForeignKey("contributor.id"), nullable=False),
         _text("patient_key"),
@@ -140,7 +142,7 @@ def _family(prefix: str, *, original: bool, instance_extra: tuple[Column[Any], .
     series = Table(
         f"{prefix}_series",
         metadata,
-        _id(),
+        id_column(),
         Column("study_row", ForeignKey(study.c.id), nullable=False, index=True),
         Column("contributor_id", ForeignKey("contributor.id"), nullable=False),
         _text("patient_key"),
@@ -158,7 +160,7 @@ def _family(prefix: str, *, original: bool, instance_extra: tuple[Column[Any], .
     instance = Table(
         f"{prefix}_instance",
         metadata,
-        _id(),
+        id_column(),
         Column("series_row", ForeignKey(series.c.id), nullable=False, index=True),
         _text("instance_key"),
         *_attribute_columns(Level.IMAGE),
@@ -182,7 +184,7 @@ def _family(prefix: str, *, original: bool, instance_extra: tuple[Column[Any], .
 contributor = Table(
     "contributor",
     metadata,
-    _id(),
+    id_column(),
     _text("facility"),
     Column("digest", Exact, nullable=False),  # SHA-256 of the canonical assertions, hexadecimal
     Column("assertions", Text, nullable=False),
@@ -224,7 +226,7 @@ Index("ix_phi_instance_instance_key", PHI.instance.c.instance_key)
 conflict = Table(
     "conflict",
     metadata,
-    _id(),
+    id_column(),
     _text("sop_instance_uid"),
     Column("sha256", LargeBinary, nullable=False),
     Column("contributor_id", ForeignKey("contributor.id"), nullable=False),
@@ -235,129 +237,4 @@ conflict = Table(
     Column("resolved_ms", BigInteger),
     Column("resolution", Text),
     UniqueConstraint("sop_instance_uid", "sha256"),
-)
-
-# A grant: who (conjunction of asserted facts) - what (conjunction of keys) - may - until when - by whom.
-# Narrow columns imply the wider ones beside them: a series key stands with its study and patient key.
-grants = Table(
-    "grants",
-    metadata,
-    _id(),
-    Column("who_key", Exact, nullable=False),  # catalog.callers.pattern_key of the facts below
-    *(Column(f"who_{field}", Text) for field in PATTERN_FIELDS),
-    Column("facility", Exact),
-    Column("contributor_id", ForeignKey("contributor.id")),
-    Column("patient_key", Exact),
-    Column("study_key", Exact),
-    Column("series_key", Exact),
-    # A denial on a patient that covers whoever the patient is linked with, too.
-    Column("linked", Boolean(create_constraint=False), nullable=False, server_default=text("false")),
-    *(
-        Column(
-            f"may_{right.value}",
-            Boolean(create_constraint=False),
-            nullable=False,
-            server_default=text("false"),
-        )
-        for right in Right
-    ),
-    Column("allow", Boolean(create_constraint=False), nullable=False),
-    Column("not_before_ms", BigInteger, nullable=False),
-    Column("not_after_ms", BigInteger, nullable=False),
-    Column("granted_by", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("origin", Exact, unique=True),  # names what wrote it, so that it is written once
-    CheckConstraint("study_key IS NULL OR patient_key IS NOT NULL", name="study_with_patient"),
-    CheckConstraint("series_key IS NULL OR study_key IS NOT NULL", name="series_with_study"),
-    Index(None, "who_key", "patient_key"),
-    Index(None, "patient_key", "who_key"),
-)
-
-# Which patients are one person, as an operator said: the links in force; ended ones are in the trail alone.
-patient_link = Table(
-    "patient_link",
-    metadata,
-    _id(),
-    Column("first_key", Exact, nullable=False),  # the lesser of the two patient keys
-    Column("second_key", Exact, nullable=False, index=True),
-    Column("linked_ms", BigInteger, nullable=False),
-    Column("linked_by", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    UniqueConstraint("first_key", "second_key"),
-)
-
-# What follows from the links: everybody of one person bears the least patient key among them.
-linked_patient = Table(
-    "linked_patient",
-    metadata,
-    Column("patient_key", Exact, primary_key=True),
-    Column("person", Exact, nullable=False, index=True),
-)
-
-# One row: a number that is drawn anew whenever a grant or a contributor changes (catalog.holdings).
-grant_epoch = Table(
-    "grant_epoch",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("number", BigInteger, nullable=False),
-)
-
-_ddl: Callable[[str], DDL] = DDL  # SQLAlchemy has no types for it
-grant_epoch.add_is_dependent_on(grants)
-for _dialect, _statements in EPOCH_DDL.items():
-    for _statement in _statements:
-        event.listen(grant_epoch, "after_create", _ddl(_statement).execute_if(dialect=_dialect))
-
-# The trail of what happened: a chain a writer (catalog.audit.chain). A PHI store itself.
-audit = Table(
-    "audit",
-    metadata,
-    _id(),
-    Column("writer", Exact, nullable=False),  # the gateway and role that vouch for the row
-    Column("number", BigInteger, nullable=False),  # in the writer's chain, from 1
-    Column("at_ms", BigInteger, nullable=False, index=True),
-    Column("event", Exact, nullable=False),
-    Column("caller", Text, nullable=False),
-    Column("outcome", Integer, nullable=False),
-    Column("count", BigInteger, nullable=False),
-    Column("kept", Text, nullable=False),  # JSON: address, patients, detail
-    Column("digest", LargeBinary, nullable=False),
-    UniqueConstraint("writer", "number"),
-)
-
-audit_head = Table(
-    "audit_head",
-    metadata,
-    Column("writer", Exact, primary_key=True),
-    Column("number", BigInteger, nullable=False),
-    Column("digest", LargeBinary, nullable=False),
-)
-
-# Signed heads (catalog.audit.seal), as they also lie on the nodes.
-audit_seal = Table(
-    "audit_seal",
-    metadata,
-    Column("writer", Exact, primary_key=True),
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("document", Text, nullable=False),
-)
-
-# Local accounts: names are of staff, not of patients; the passcode is kept as its argon2id hash alone.
-account = Table(
-    "account",
-    metadata,
-    Column("name", Exact, primary_key=True),
-    Column("passcode_hash", Text, nullable=False),
-    Column("assertions", Text, nullable=False),  # canonical JSON of catalog.callers.Assertions
-    Column("may", Text, nullable=False),  # JSON list of rights: a ceiling
-    Column("failures", Integer, nullable=False, server_default="0"),
-    Column("failed_s", BigInteger, nullable=False, server_default="0"),
-)
-
-spent_credential = Table(
-    "spent_credential",
-    metadata,
-    Column("issuer", Exact, primary_key=True),
-    Column("once", Exact, primary_key=True),
-    Column("until_ms", BigInteger, nullable=False, index=True),
 )
