@@ -9,10 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dgis.schema import METADATA
+from dgis.schema import METADATA, SEEDED
 
 _AT_ONCE = 1000
-_SEEDED = frozenset({"grant_epoch", "schema_floor"})  # a row of each is made by the migrations
 
 Told = Callable[[str, int], None]
 
@@ -35,8 +34,8 @@ def copy(source: sa.Connection, target: sa.Connection, told: Told = lambda _tabl
     tables = [table for metadata in METADATA for table in metadata.sorted_tables]
     _check_empty(target, tables)
     copied = 0
-    for table in [*(each for each in tables if each.name not in _SEEDED), *_seeded(tables)]:
-        if table.name in _SEEDED:
+    for table in [*(each for each in tables if each.name not in SEEDED), *_seeded(tables)]:
+        if table.name in SEEDED:
             target.execute(sa.delete(table))
         for rows in _rows(source, table):
             target.execute(sa.insert(table), rows)
@@ -48,12 +47,12 @@ def copy(source: sa.Connection, target: sa.Connection, told: Told = lambda _tabl
 
 
 def _seeded(tables: list[sa.Table]) -> list[sa.Table]:
-    return [table for table in tables if table.name in _SEEDED]
+    return [table for table in tables if table.name in SEEDED]
 
 
 def _check_empty(target: sa.Connection, tables: list[sa.Table]) -> None:
     for table in tables:
-        if table.name not in _SEEDED and _number(target, table):
+        if table.name not in SEEDED and _number(target, table):
             raise NotCopied(f"the target is not empty ({table.name}): make a new database for it")
 
 

@@ -26,3 +26,6 @@ _OF_THE_GATEWAY = (
 )  # hang on dgis.tables.metadata
 
 METADATA = (catalog.tables.metadata, replica.tables.metadata, dgis.tables.metadata)
+
+SEEDED = frozenset({"grant_epoch", "schema_floor"})
+"""Tables of which migrations make a row: it belongs to the database, not to what is kept in it."""

@@ -25,6 +25,7 @@ from dgis.backup.values import BackupError, Manifest
 from dgis.departed import notes
 from dgis.departed.values import Departed, Why
 from dgis.erasure import intents
+from dgis.schema_floor import state_floor
 
 _TABLE = "table/"
 
@@ -71,6 +72,7 @@ def restore_into(engine: sa.Engine, path: Path, opener: Opener, since: Since, to
             raise BackupError("the backup is of a later version of the gateway than this one") from None
         _fill(connection, path, opener, told)
         database.upgrade(connection)
+        state_floor(connection)
         failpoints.hit("restore.filled")
         erasures = _erase(connection, since)
         withdrawn = _hide(connection, gone)

@@ -13,9 +13,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from dgis.backup.values import BackupError
-from dgis.schema import METADATA
+from dgis.schema import METADATA, SEEDED
 
-LEFT_OUT: Final = frozenset({"grant_epoch", "rebuild_run", "rebuild_part", "alembic_version"})
+LEFT_OUT: Final = SEEDED | {"rebuild_run", "rebuild_part", "alembic_version"}
 """What triggers and commands write by themselves."""
 _AT_ONCE: Final = 1000
 _BINARY, _JSON, _PLAIN = "b", "j", ""
