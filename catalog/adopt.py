@@ -229,10 +229,14 @@ def _move_forms(connection: Connection, part: AdoptedPart, forms: Sequence[Adopt
     columns = DEID.instance.c
     statement = (
         update(DEID.instance)
-        .where(columns.sop_instance_uid == bindparam("uid"), columns.record_key.in_(sorted(part.superseded)))
+        .where(columns.sop_instance_uid == bindparam("uid"), OneOf(columns.record_key, bindparam("old")))
         .values(record_key=part.record_key, position=bindparam("at"), size_bytes=bindparam("bytes"))
     )
-    rows = [{"uid": each.instance_key, "at": each.position, "bytes": each.size_bytes} for each in forms]
+    old = json_list(sorted(part.superseded))
+    rows = [
+        {"uid": each.instance_key, "at": each.position, "bytes": each.size_bytes, "old": old}
+        for each in forms
+    ]
     if rows:
         connection.execute(statement, rows)
 

@@ -24,8 +24,10 @@ from dgis.chores import (
     counting,
     erasing,
     holding,
+    measuring,
     noting,
     publishing,
+    retaining,
     retiring,
     standing_in,
     tending,
@@ -60,6 +62,7 @@ from dgis.parts import (
     scratch,
 )
 from dgis.repository.opening import open_sender
+from dgis.retention.allowance import Allowance
 from dgis.retriever.records import Shelf
 from dgis.retriever.retriever import Retriever
 from dgis.roles import started_database, trust, until_stopped
@@ -104,6 +107,7 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
     retriever = Retriever(reading, index, shelf, keyholder, now_ms)
     transcoder = GatewayTranscoder(folder=scratch(configuration))
     authenticator = Authenticator(trust(configuration), engine, now_ms)
+    allowance = Allowance(reading, configuration.gateway.facility, configuration.quotas)
     writer = f"{name}/{_DOOR}"
     recorder = Recorder(engine, writer, now_ms)
     lease_seconds = configuration.publish.lease_seconds
@@ -118,6 +122,7 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
         authenticator,
         now_ms,
         desk,
+        allowance,
     )
     server = DicomServer(Door(configuration, behind), _limits(configuration))
     addresses = _listen(server, configuration)
@@ -129,6 +134,7 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
             *noting(engine, accounts, recorder, index),
             *retiring(engine, log, name),
             *counting(figures),
+            *measuring(allowance),
             holding(desk, lease_seconds),
         ]
     )
@@ -190,6 +196,7 @@ def run_worker(configuration: Configuration, ready: int | None) -> None:
             *standing_in(configuration, engine),
             *erasing(erase),
             *committing(configuration, replicas, keys),
+            *retaining(configuration, engine, log),
             *auditing(engine, own_fleet, audit_key, sender),
             *counting(figures),
         ]

@@ -51,6 +51,9 @@ from dgis.publisher.publisher import Pace, Publisher
 from dgis.publisher.takeover import take_over
 from dgis.publisher.values import Owner
 from dgis.repository.sender import Sender
+from dgis.retention.allowance import Allowance
+from dgis.retention.removal import Removing
+from dgis.retention.retainer import Retainer
 from dgis.trail.recorder import Recorder
 from dgis.trail.sealing import TrailSealer
 from dgis.transactions import WORKER, again
@@ -71,6 +74,8 @@ _ERASE_SECONDS = 1.0
 _COMPARE_MS = 6 * 3_600_000  # between passes over all keys: copies that are missing are made good as well
 _SEAL_SECONDS = 30.0
 _TELL_SECONDS = 5.0
+_RETAIN_SECONDS = 3600.0
+_COUNT_SECONDS = 10.0
 _FORGET_SECONDS = 600.0
 _COMMIT_SECONDS = 1.0
 _NOTIFY_SECONDS = 2.0
@@ -199,6 +204,19 @@ def tending(configuration: Configuration, log: ReceiveLog, replicas: Replicas) -
         *caring(configuration, replicas),
         Chore("tell-departed", _TELL_SECONDS, lambda: teller.run_once() > 0),
     ]
+
+
+def retaining(configuration: Configuration, engine: sa.Engine, log: ReceiveLog) -> list[Chore]:
+    """Return the chore that deletes what has been kept long enough, where the configuration says so."""
+    gateway, retention = configuration.gateway.name, configuration.retention
+    retainer = Retainer(engine, log.files, gateway, now_ms)
+    by = Removing(retention.rules, f"{gateway}/worker", "retention") if retention.delete else None
+    return [Chore("retain", _RETAIN_SECONDS, _once(lambda: retainer.run_once(by)))]
+
+
+def measuring(allowance: Allowance) -> list[Chore]:
+    """Return the chore of a door that counts what its facility has stored, where there is a quota."""
+    return [Chore("quota", _COUNT_SECONDS, _once(allowance.count))] if allowance.limited else []
 
 
 def noting(engine: sa.Engine, accounts: Accounts, recorder: Recorder, index: CacheIndex) -> list[Chore]:

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dgis.identity.configuration import AssertedValue, CredentialKind, IdentitySection, RightName
 from dgis.repository.configuration import AuditSection
+from dgis.retention.configuration import Quota, RetentionSection
 from dgis.watch.configuration import Traces
 from dgis.web.configuration import Web
 from replica.placement import Place, Rule, why_impossible
@@ -345,6 +346,8 @@ class Configuration(BaseSettings):
     keys: Keys = Keys()
     audit: AuditSection = AuditSection()
     backup: Backup = Backup()
+    retention: RetentionSection = RetentionSection()
+    quotas: tuple[Quota, ...] = ()
     cli: Cli = Cli()
     deid: DeidProfile = DeidProfile()
     grants: tuple[GrantEntry, ...] = (GrantEntry(may=frozenset({"find", "retrieve"})),)

@@ -49,6 +49,7 @@ from dgis.dimse.status import Refusal, Status
 from dgis.identity.authenticate import Authenticator, Stranger
 from dgis.identity.peers import identify_destination
 from dgis.identity.wire import to_json
+from dgis.retention.allowance import Allowance
 from dgis.retriever.retriever import Retriever
 from dgis.trail.recorder import Recorder, happening_of, stored_by, with_asked
 from dgis.transactions import DOOR, again, may_pass
@@ -75,6 +76,7 @@ class Behind:
     authenticator: Authenticator
     clock_ms: Callable[[], int]
     desk: Desk
+    allowance: Allowance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,9 @@ class Door:
         """Begin an entry in the receive log."""
         if Right.STORE not in session.caller.may:
             return Refusal(Status.NOT_AUTHORIZED, "this peer may not store (dicom.peers, may)")
+        allowance = self._behind.allowance
+        if allowance is not None and (over := allowance.exceeded()):
+            return Refusal(Status.OUT_OF_RESOURCES, over)
         meta = cache.StoreMeta(
             sop_class_uid=incoming.sop_class_uid,
             sop_instance_uid=incoming.sop_instance_uid,
@@ -129,7 +134,7 @@ class Door:
         entry = self._writer(session).begin(meta)
         if isinstance(entry, cache.Refused):
             return _out_of_resources(entry)
-        return _LogSink(entry, lambda identity: self._took(session, identity))
+        return _LogSink(entry, lambda identity, length: self._took(session, identity, length))
 
     def find(self, session: Session, query: Query) -> Iterator[Match] | Refusal:
         """Search the catalog as this caller."""
@@ -222,7 +227,9 @@ class Door:
             return happening
         return with_asked(happening, asked.query, asked.refs, asked.receiver)
 
-    def _took(self, session: Session, identity: Identity) -> None:
+    def _took(self, session: Session, identity: Identity, length: int) -> None:
+        if self._behind.allowance is not None:
+            self._behind.allowance.took(length)
         with self._lock:
             counts = self._stored.setdefault(session.number, Counter())
             counts[identity.sop_class_uid] += 1
@@ -238,7 +245,7 @@ class Door:
 class _LogSink:
     """One data set on its way into the receive log."""
 
-    def __init__(self, entry: Entry, took: Callable[[Identity], None]) -> None:
+    def __init__(self, entry: Entry, took: Callable[[Identity, int], None]) -> None:
         self._entry = entry
         self._took = took
         self._size_bytes = 0
@@ -254,7 +261,7 @@ class _LogSink:
         if isinstance(kept, cache.Refused):
             return _out_of_resources(kept)
         figures.kept(self._size_bytes)
-        self._took(identity)
+        self._took(identity, self._size_bytes)
         return Stored.NEW
 
     def abandon(self) -> None:

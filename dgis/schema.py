@@ -9,6 +9,7 @@ import dgis.erasure.tables
 import dgis.publisher.tables
 import dgis.rebuild.tables
 import dgis.repository.tables
+import dgis.retention.tables
 import dgis.review.tables
 import dgis.tables
 import replica.tables
@@ -22,6 +23,7 @@ _OF_THE_GATEWAY = (
     dgis.publisher.tables.publish_part,
     dgis.rebuild.tables.rebuild_run,
     dgis.repository.tables.audit_sent,
+    dgis.retention.tables.hold,
     dgis.review.tables.review_decision,
 )  # hang on dgis.tables.metadata
 

@@ -25,6 +25,7 @@ from dgis.backup.values import BackupError, Manifest
 from dgis.departed import notes
 from dgis.departed.values import Departed, Why
 from dgis.erasure import intents
+from dgis.retention.removal import remove_records
 from dgis.schema_floor import state_floor
 
 _TABLE = "table/"
@@ -75,7 +76,7 @@ def restore_into(engine: sa.Engine, path: Path, opener: Opener, since: Since, to
         state_floor(connection)
         failpoints.hit("restore.filled")
         erasures = _erase(connection, since)
-        withdrawn = _hide(connection, gone)
+        withdrawn = _hide(connection, gone, since.clock_ms())
         failpoints.hit("restore.before_commit")
         connection.commit()
     failpoints.hit("restore.after_commit")
@@ -110,7 +111,9 @@ def _erase(connection: sa.Connection, since: Since) -> int:
     return count
 
 
-def _hide(connection: sa.Connection, gone: Sequence[Departed]) -> int:
+def _hide(connection: sa.Connection, gone: Sequence[Departed], now_ms: int) -> int:
     notes.add(connection, gone)
+    removed = sorted({each.record_key for each in gone if each.why is Why.REMOVED and not each.instance_key})
+    remove_records(connection, removed, now_ms)
     withdrawn = {(each.record_key, each.instance_key) for each in gone if each.why is Why.WITHDRAWN}
     return sum(hide(connection, record_key, [instance_key]) for record_key, instance_key in sorted(withdrawn))

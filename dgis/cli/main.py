@@ -29,6 +29,8 @@ _COMMANDS = {
     "rebuild": "dgis.cli.rebuild:rebuild",
     "backup": "dgis.cli.backup:app",
     "restore": "dgis.cli.backup:restore",
+    "hold": "dgis.cli.hold:app",
+    "retention": "dgis.cli.retention:app",
     "deid": "dgis.cli.deid:deid",
     "keys": "dgis.cli.keys:app",
     "audit": "dgis.cli.audit:app",

@@ -22,6 +22,8 @@ from dgis.cli.common import (
 )
 from dgis.cli.opening import Opened, opened
 from dgis.parts import now_ms
+from dgis.retention import holds
+from dgis.retention.allowance import use_of
 
 app = typer.Typer(help="State of each series on its way into the grid.", no_args_is_help=True)
 
@@ -35,6 +37,8 @@ def status(home: Home = None, config: Config = None, as_json: AsJson = False) ->
         values = overview.status(connection, gateway.log, gateway.gateway_id)
         values["scrub"] = nodes.scrub_state(connection, gateway.configuration, now_ms())
         values["copies"]["words"] += nodes.words(connection, gateway.configuration)
+        values["facilities"] = use_of(connection, gateway.configuration.quotas)
+        values["holds"] = len(holds.every(connection))
     if as_json:
         print_json(values)
         return
@@ -66,6 +70,9 @@ def _words(values: dict[str, Any]) -> list[str]:
         for detail, count in details.items()
     ]
     lines += _repository(values["audit_repository"])
+    lines += [_facility(name, said) for name, said in values["facilities"].items()]
+    if values["holds"]:
+        lines.append(f"holds      {values['holds']} (dgis hold list)")
     erasures = values["erasures"]
     if erasures["asked"]:
         lines.append(
@@ -104,6 +111,15 @@ def _others(gateways: list[dict[str, Any]], own: str, since_ms: int) -> list[str
         else:
             lines.append(f"gateway    {name} is silent since {heard}; nothing waits for it")
     return lines
+
+
+def _facility(name: str, said: dict[str, Any]) -> str:
+    limits = {"instances": said["quota_instances"], "bytes": said["quota_bytes"]}
+    most = [_bytes(limits["bytes"]) if limits["bytes"] else "", str(limits["instances"] or "")]
+    used = [_bytes(said["bytes"]), str(said["instances"])]
+    words = [f"{one} of {of}" if of else one for one, of in zip(used, most, strict=True)]
+    full = "; FULL: what it sends is refused" if said["full"] else ""
+    return f"facility   {name}: {words[0]}, {words[1]} instances{full}"
 
 
 def _repository(audit: dict[str, Any] | None) -> list[str]:

@@ -48,10 +48,16 @@ def take_away(connection: sa.Connection, patient_key: str, until_ms: int, now_ms
     """Take away what was received of a patient until then; nothing is left to do the second time."""
     commitments.erase(connection, originals_of(patient_key, until_ms), now_ms)  # while they are known by UID
     erased = erase_originals(connection, patient_key, until_ms)
-    cached = _uncache(connection, erased.instances)
-    _unplan(connection, erased, now_ms)
+    cached = let_go(connection, erased, now_ms)
     _retire_companions(connection, erased.record_keys, now_ms)
     return Taken(erased.counts, cached)
+
+
+def let_go(connection: sa.Connection, erased: Erased, now_ms: int) -> int:
+    """Take what has no row any more out of all caches and plans; returns how many were cached."""
+    cached = _uncache(connection, erased.instances)
+    _unplan(connection, erased, now_ms)
+    return cached
 
 
 def _uncache(connection: sa.Connection, instances: Sequence[int]) -> int:

@@ -14,7 +14,7 @@ import structlog
 
 from catalog.sql import insert_ignoring
 from dgis import failpoints, layouts
-from dgis.cache.sql import in_lists
+from dgis.cache.sql import in_lists, reading
 from dgis.departed.tables import departed
 from dgis.departed.values import Why
 from dgis.publisher.about import PLANNED
@@ -50,7 +50,7 @@ def take(taking: Taking, found: Sequence[Found]) -> Objects:
     done = Objects(listed=len(found))
     ours = [each for each in found if each.address is not None]
     done = replace(done, foreign=len(found) - len(ours))
-    with taking.replicas.engine.connect() as connection:
+    with reading(taking.replicas.engine) as connection:
         rows = _rows(connection, [each.name for each in ours])
         gone = _removed(connection, [str(each.address.key) for each in ours if each.address])
     for each in ours:

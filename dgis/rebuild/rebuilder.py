@@ -19,6 +19,7 @@ import sqlalchemy as sa
 import structlog
 
 from catalog.adopt import hide
+from dgis.cache.sql import reading
 from dgis.departed import notes
 from dgis.departed.tables import departed
 from dgis.departed.values import Why
@@ -29,6 +30,7 @@ from dgis.rebuild.reading import Reading
 from dgis.rebuild.tables import rebuild_part, rebuild_run
 from dgis.rebuild.values import Objects, PartRead, Report, Trouble
 from dgis.rebuild.writing import Writing, write_part
+from dgis.retention.removal import remove_records
 from storage_nodes.addresses import Kind
 
 _log = structlog.get_logger(__name__)
@@ -120,7 +122,7 @@ class Rebuilder:
                 f"{nodes - len(self._unreachable)} of {nodes} nodes answer, {needed} must: what was "
                 "withdrawn or removed may be known to the others alone"
             )
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return connection.scalar(sa.select(sa.func.count()).select_from(departed)) or 0
 
     def _erasures(self) -> int:
@@ -156,7 +158,7 @@ class Rebuilder:
 
     def _count(self) -> tuple[int, int]:
         counted = sa.select(sa.func.count(), sa.func.count().filter(rebuild_part.c.done))
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             count, done = connection.execute(counted.select_from(rebuild_part)).one()
         return done, count
 
@@ -170,7 +172,7 @@ class Rebuilder:
                 .order_by(part.planned_ms, part.record_key)
                 .limit(_AT_ONCE)
             )
-            with self._engine.connect() as connection:
+            with reading(self._engine) as connection:
                 rows = connection.execute(page).all()
             yield from ((row.record_key, row.planned_ms) for row in rows)
             if len(rows) < _AT_ONCE:
@@ -178,8 +180,13 @@ class Rebuilder:
             after = (rows[-1].planned_ms, rows[-1].record_key)
 
     def _hide(self) -> None:
-        """Take out what an older database still shows, and was withdrawn since."""
-        with self._engine.connect() as connection:
+        """Take out what an older database still shows, and was withdrawn or removed since."""
+        with reading(self._engine) as connection:
+            removed = sorted({each.record_key for each in notes.everything(connection, Why.REMOVED)})
+        for some in _batches(removed):
+            with self._engine.begin() as connection:
+                remove_records(connection, some, self._means.clock_ms())
+        with reading(self._engine) as connection:
             said = notes.everything(connection, Why.WITHDRAWN)
             keys = [(each.record_key, each.instance_key) for each in said]
         for record_key, instance_key in keys:

@@ -12,6 +12,7 @@ from dgis import configuration
 from dgis.cli.main import app
 from dgis.configuration import AssertionSet, Configuration
 from dgis.identity.configuration import IssuerEntry
+from dgis.retention.configuration import Quota, RetentionRule
 from tests.gateway import PROJECT
 from tests.tools.markdown import DOCUMENTS, links, tables
 
@@ -27,10 +28,12 @@ SECTIONS = {
     '[[nodes]], kind = "s3"': configuration.S3Node,
     "[[grants]]": configuration.GrantEntry,
     "[[placement.rules]]": configuration.PlacementRule,
+    "[[retention.rules]]": RetentionRule,
+    "[[quotas]]": Quota,
     **{
         f"[{name}]": field.annotation
         for name, field in Configuration.model_fields.items()
-        if name not in {"nodes", "grants", "failpoints"}
+        if name not in {"nodes", "grants", "quotas", "failpoints"}
     },
 }
 MATCHING = {

@@ -254,3 +254,10 @@ def test_the_schema_refuses_what_is_wrong(change):
 
 def test_shapes_are_all_used():
     assert {kind.shape for kind in KINDS.values()} == set(Shape)
+
+
+def test_a_deletion_by_retention_names_the_study_it_was_of():
+    studies = [{"patient": "p1", "study": "2.25.1"}]
+    message = only(entry(Event.DELETE, "retention", patients=("p1",), studies=studies, keep_days=30))
+    assert event_of(message)[0] == "D"
+    assert "2.25.1" in etree.tostring(message, encoding="unicode")
