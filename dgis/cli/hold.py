@@ -76,7 +76,7 @@ def list_holds(home: Home = None, config: Config = None, as_json: AsJson = False
 
 
 def _row(each: Held) -> tuple[str, ...]:
-    keys = (each.patient_key, each.study_key or "", each.series_key or "")
+    keys = (each.patient_key or "everything", each.study_key or "", each.series_key or "")
     return (str(each.id), *keys, moment(each.at_ms), each.held_by, each.reason)
 
 

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 import structlog
 
 from catalog.adopt import hide
+from catalog.tables import contributor
 from dgis.cache.sql import reading
 from dgis.departed import notes
 from dgis.departed.tables import departed
@@ -30,12 +31,14 @@ from dgis.rebuild.reading import Reading
 from dgis.rebuild.tables import rebuild_part, rebuild_run
 from dgis.rebuild.values import Objects, PartRead, Report, Trouble
 from dgis.rebuild.writing import Writing, write_part
+from dgis.retention import holds
 from dgis.retention.removal import remove_records
 from storage_nodes.addresses import Kind
 
 _log = structlog.get_logger(__name__)
 
 _RUN = 1
+_HOLDS_LOST = "made anew from the nodes: which holds there were is not known"
 _AT_ONCE = 200
 _AHEAD = 8  # parts read before the one that is being written: each holds its headers in memory
 
@@ -105,8 +108,10 @@ class Rebuilder:
                 return
             connection.execute(sa.delete(rebuild_part))
             connection.execute(sa.delete(rebuild_run))
-            began = sa.insert(rebuild_run).values(id=_RUN, began_ms=self._means.clock_ms())
-            connection.execute(began)
+            now_ms = self._means.clock_ms()
+            connection.execute(sa.insert(rebuild_run).values(id=_RUN, began_ms=now_ms))
+            if connection.execute(sa.select(contributor.c.id).limit(1)).first() is None:
+                holds.hold_everything(connection, _HOLDS_LOST, "dgis rebuild", now_ms)
 
     def _departed(self) -> int:
         """Take over what the nodes were told of, before anything that may be meant is shown."""

@@ -5,6 +5,7 @@ A hold and a deletion of one patient exclude each other: both hold the patient's
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -12,10 +13,13 @@ from catalog.grants import What
 from dgis.erasure import fence
 from dgis.retention.tables import hold
 
+EVERYBODY: Final = ""
+"""In the place of a patient key: a hold on everything there is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One hold: a patient, a study of it, or a series of that; keys are pseudonyms."""
+    """One hold: a patient, a study of it, or a series of that, or everything; keys are pseudonyms."""
 
     id: int
     patient_key: str
@@ -28,7 +32,7 @@ class Held:
     def covers(self, patient_key: str, study_key: str, series_key: str) -> bool:
         """Whether a series may not be deleted by it."""
         return (
-            self.patient_key == patient_key
+            self.patient_key in {EVERYBODY, patient_key}
             and self.study_key in {None, study_key}
             and self.series_key in {None, series_key}
         )
@@ -49,6 +53,12 @@ def add(connection: sa.Connection, what: What, reason: str, held_by: str, now_ms
     return int(connection.execute(sa.insert(hold).values(**row).returning(hold.c.id)).scalar_one())
 
 
+def hold_everything(connection: sa.Connection, reason: str, held_by: str, now_ms: int) -> None:
+    """Put everything on hold, in the caller's transaction."""
+    row = {"patient_key": EVERYBODY, "reason": reason, "held_by": held_by, "at_ms": now_ms}
+    connection.execute(sa.insert(hold).values(**row))
+
+
 def end(connection: sa.Connection, hold_id: int) -> Held | None:
     """Take a hold back; returns what it was, None where there is none of that number."""
     gone = sa.delete(hold).where(hold.c.id == hold_id).returning(*hold.c)
@@ -57,8 +67,8 @@ def end(connection: sa.Connection, hold_id: int) -> Held | None:
 
 
 def every(connection: sa.Connection, patients: Iterable[str] | None = None) -> list[Held]:
-    """Return the holds, oldest first; those on some patients alone where they are named."""
+    """Return the holds, oldest first; of some patients alone where they are named, and on everything."""
     query = sa.select(hold).order_by(hold.c.id)
     if patients is not None:
-        query = query.where(hold.c.patient_key.in_(sorted(patients)))
+        query = query.where(hold.c.patient_key.in_([EVERYBODY, *sorted(patients)]))
     return [Held(**row) for row in connection.execute(query).mappings()]

@@ -217,6 +217,20 @@ def test_no_rebuild_brings_it_back(aged, database):
     assert len(live) == 2
 
 
+def test_after_a_rebuild_from_nothing_everything_is_on_hold(aged):
+    """Which holds there were, no node knows."""
+    held(aged, patient_key=patient_key(aged, OLD[0]))
+    put_back(aged.engine, {})
+    rebuild(aged)
+    assert run(aged, RetentionRule(keep_days=1)) == []
+    rebuild(aged)
+    with aged.engine.begin() as connection:
+        (everything,) = holds.every(connection)
+        assert everything.patient_key == holds.EVERYBODY
+        holds.end(connection, everything.id)
+    assert len(run(aged, RetentionRule(keep_days=1))) == 2
+
+
 class Killed(BaseException):
     """As if the process had ended here."""
 
