@@ -228,7 +228,10 @@ class Simulation:
         if not isinstance(stored, Stored):
             return
         if replaces is not None:
-            self.acknowledged.pop(replaces.name, None)  # from here on nobody knows which of the two it is
+            # Nobody knows from here on which it is: an attempt repeated late replaces what came between.
+            others = [each.name for each in self.acknowledged.values() if each.record_key == new.record_key]
+            for name in others:
+                del self.acknowledged[name]
         with suppress(IntentLost, sa.exc.IntegrityError):
             with self.engine.begin() as connection:
                 if replaces is not None:
