@@ -15,7 +15,7 @@ from dgis.demo.people import PEOPLE
 from tests.gateway import Gateway, wait_until
 from tests.tools import crash, wire
 from tests.tools.client import Client
-from tests.tools.fetching import HOSPITAL, RESEARCH, get_everything
+from tests.tools.fetching import HOSPITAL, RESEARCH, get, get_everything
 from tests.tools.report import show
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.xdist_group("gateways-postgres")]
@@ -151,6 +151,9 @@ def test_what_a_killed_gateway_had_begun_the_other_publishes(postgres_url):
         assert waits["gateway_id"] == "gateway-1"
         assert waits["alone"] == 3
         assert waits["shared"] == 0
+        (not_here,) = get(second.address, HOSPITAL, [own[0].study_uid], _PAIRS)
+        assert not_here.status != 0  # known to the one database, and only the dead gateway can send it
+        assert not_here.received == []
         first.start()
         first.wait_published(120)
         everything = [*shared, *alone, *own]
