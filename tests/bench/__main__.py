@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -40,6 +41,7 @@ def main(arguments: list[str]) -> int:
     asked = _asked(arguments)
     bench = Bench(Sizes(**{name: getattr(asked, name) for name in SIZES}))
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing that was started stays behind
     load = os.getloadavg()[0]
     bench.say("warming memory")
     warm_memory(asked.warm)
@@ -49,13 +51,16 @@ def main(arguments: list[str]) -> int:
     targets = [each for each in TARGETS if each.part in measured or not asked.parts]
     run = document(figures, targets, bench.absent, time.monotonic() - began)
     run["peers"] = {"Orthanc": orthanc_version()}
-    run["failed"], run["load_before"] = failed, load
+    sizes = asdict(bench.sizes)
+    run["failed"], run["load_before"], run["sizes"] = failed, load, sizes
     before = last_figures(asked.history)
     say = sys.stdout.write
     say(f"{json.dumps(run['machine'])}\n{json.dumps(run['peers'])}\n\n{table(figures, before)}\n\n")
     say(verdicts(judge(targets, figures)) + "\n")
     for words in [*bench.absent, *(f"{part} FAILED, see above" for part in failed)]:
         say(f"{words}\n")
+    if changed := {name: size for name, size in sizes.items() if size != SIZES[name]}:
+        say(f"the targets are meant for other sizes than {changed}\n")
     if load > _BUSY:
         say(f"the machine was busy when this began (load {load:.1f}): its figures mean little\n")
     say(f"{run['seconds']} s in all\n")
