@@ -31,6 +31,7 @@ _SETTINGS = {
     "DGIS__PUBLISH__AFTER_RELEASE_SECONDS": "1.5",
     "DGIS__PUBLISH__INTERVAL_SECONDS": "0.1",
 }
+_TAKEN_UP = "(lease_owner IS NOT NULL OR state = 'published')"
 _PART_BYTES = 130_000_000  # raw bytes of all series of a kind in a round
 
 
@@ -83,9 +84,9 @@ def _packed(server: Server, own: Gateway, series: list[Sent]) -> tuple[float, fl
     slices = [each.images for each in series]
     senders = Senders(server.address, server.calling, server.called, slices)
     with _watched(own) as watch:
-        senders.send()
         settle()
-        began = watch.await_state("lease_owner IS NOT NULL", _any)
+        senders.send()
+        began = watch.await_state(_TAKEN_UP, _any)
         before = server.cpu_seconds()
         images = sum(map(len, slices))
         ended = watch.await_state("state = 'published'", lambda count: count == images)
@@ -101,7 +102,7 @@ def _end_to_end(server: Server, own: Gateway) -> tuple[float, float]:
     with _watched(own) as watch:
         settle()
         load = senders.send()
-        began = watch.await_state("lease_owner IS NOT NULL", _any)
+        began = watch.await_state(_TAKEN_UP, _any)
         ended = watch.await_state("state = 'published'", lambda count: count == len(series.images))
     _found(server, len(series.images))
     return load.seconds + ended - began, load.seconds
