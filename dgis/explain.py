@@ -201,8 +201,10 @@ class _Question:
             f"contributor {first.contributor_id} ({asserted_words(contribution[0].said)}) at {first.facility}"
         )
         lines: list[Line] = []
-        for (_granted, part), count in fates.items():
-            about = f"{count} series of patient {first.patient_key}, {where}"
+        for number, ((_granted, part), count) in enumerate(fates.items(), 1):
+            # Series that fare differently are told apart, also where they are as many.
+            which = f" ({number} of {len(fates)})" if len(fates) > 1 else ""
+            about = f"{count} series of patient {first.patient_key}, {where}{which}"
             lines += [replace(line, about=about) for line in part]
         return any(granted for granted, _part in fates), lines
 

@@ -1,4 +1,7 @@
-"""Every kind of credential, good and bad, as dcmtk's clients present it to a whole gateway."""
+"""Every kind of credential, good and bad, as dcmtk's clients present it to a whole gateway.
+
+That is storescu: findscu, getscu and movescu (3.6.7) have no option for user identity.
+"""
 
 import json
 import time

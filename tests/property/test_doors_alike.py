@@ -1,12 +1,15 @@
 """The doors decide alike: for whom, for what and when, generated; and as the pure decision says.
 
-DICOM is asked from the bytes of an identifier to what the door would send; the command line by its commands.
+DICOM is asked from the bytes of an identifier to what the door would send; the command line by its commands;
+HTTP by requests with a client certificate, for what it has so far: explanations.
 """
 
+import asyncio
 import json
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -25,7 +28,16 @@ from dgis.configuration import AssertionSet, Configuration, Peer
 from dgis.dimse.identifier import Options, read_identifier, to_query, to_retrieval
 from dgis.dimse.services import Session
 from dgis.door import Behind, Door
+from dgis.identity.authenticate import Authenticator, Trust
+from dgis.identity.issuers import Issuers
 from dgis.identity.peers import caller_of
+from dgis.trail.recorder import Recorder
+from dgis.web.application import application
+from dgis.web.connection import CERTIFICATE
+from dgis.web.explaining import Explaining
+from dgis.web.explaining import routes as routes_of_explaining
+from dgis.web.limits import Limits
+from dgis.web.logins import Logins
 from tests.property.test_catalog_decision import (
     ALPHA,
     BETA,
@@ -43,6 +55,7 @@ from tests.tools.client import encode, query
 from tests.tools.logging_apart import logging_apart
 from tests.tools.wire import IMPLICIT
 from tests.unit.catalog.world import FULL, NOW, World, pseudonym
+from tests.unit.dgis.identity.makers import client_certificate
 
 GATEWAY = "gateway-1"
 RIGHTS = ("find", "retrieve", "phi")
@@ -90,9 +103,10 @@ class Doors:
         asked = to_query(identifier, Root.PATIENT, Options(relational=True))
         return {match.values[keyword] for match in self.door.find(session(caller), asked)}
 
-    def sent_by_dicom(self, caller: Caller, uid: str) -> set[str]:
-        """What C-GET sends for the UID of an image."""
-        identifier = self._identifier("IMAGE", "SOPInstanceUID", uid)
+    def sent_by_dicom(self, caller: Caller, uid: str, level: str = "IMAGE") -> set[str]:
+        """What C-GET sends for the UID of an image, or of a study."""
+        keyword = "SOPInstanceUID" if level == "IMAGE" else "StudyInstanceUID"
+        identifier = self._identifier(level, keyword, uid)
         asked = to_retrieval(identifier, Root.STUDY, Options(relational=True))
         return {ref.sop_instance_uid for ref in self.door.retrieve(session(caller), asked, None)}
 
@@ -113,11 +127,43 @@ class Doors:
         assert done.exit_code == 0, done.output + repr(done.exception)
         return {row[keyword] for row in json.loads(done.stdout)}
 
+    def by_http(self, stated: dict, studies: list[str], operation: str) -> dict[str, bool]:
+        """What `/api/explain` says that somebody may do with each of these studies."""
+        entry = Peer(
+            ae_title="PEER",
+            assertions=AssertionSet(**stated),
+            may=frozenset(RIGHTS),
+            certificate_names=("DNS:peer.example",),
+        )
+        engine = self.world.engine
+        authenticator = Authenticator(Trust((entry,), Issuers(), GATEWAY), engine, lambda: NOW)
+        recorder = Recorder(engine, "test/web", lambda: NOW)
+        logins = Logins(authenticator, recorder)
+        explaining = Explaining(Configuration(), engine, authenticator, "test/web", lambda: NOW)
+        door = application([routes_of_explaining(explaining, logins)], Limits(), lambda *_refused: None)
+
+        async def presented(scope, receive, send):
+            scope.setdefault("state", {})[CERTIFICATE] = CLIENT
+            await door(scope, receive, send)
+
+        async def asked():
+            transport = httpx.ASGITransport(presented)
+            async with httpx.AsyncClient(transport=transport, base_url="https://gateway") as client:
+                wanted = [{"study": study, "operation": operation} for study in studies]
+                answers = [await client.post("/api/explain", json=each) for each in wanted]
+            return [answer.raise_for_status().json() for answer in answers]
+
+        return {answer["study"]: answer["granted"] for answer in asyncio.run(asked())}
+
     @staticmethod
     def _identifier(level: str, keyword: str, value: str = ""):
         asked = query(level, **{keyword: value})
         root = Root.STUDY if value else Root.PATIENT
         return read_identifier(encode(asked), IMPLICIT, root, 1 << 20)
+
+
+CLIENT = client_certificate("peer.example")
+STUDIES = tuple(dict.fromkeys(each.study for each in IMAGES))
 
 
 def session(caller: Caller) -> Session:
@@ -195,6 +241,23 @@ def test_a_retrieve_sends_the_same_by_every_door(doors, stated, given_rules, uid
         expected = {uid} & may
         assert doors.sent_by_dicom(caller, uid) == expected
         assert sent[uid] == expected
+
+
+@FEW
+@given(
+    stated=STATED.filter(bool),
+    given_rules=GIVEN,
+    studies=st.lists(st.sampled_from(STUDIES), min_size=1, max_size=2, unique=True),
+)
+def test_an_explanation_over_http_says_what_dicom_does(doors, stated, given_rules, studies):
+    held = lay_down(doors.world, given_rules)
+    caller = peer(stated)
+    both = [*studies, *map(pseudonym, studies)]
+    sent = {uid: bool(doors.sent_by_dicom(caller, uid, "STUDY")) for uid in both}
+    assert doors.by_http(stated, both, "retrieve") == sent
+    found = {image.study for original, image in visible(caller, held) if original}
+    told = doors.by_http(stated, studies, "find")
+    assert {uid for uid, granted in told.items() if granted} == found & set(studies)
 
 
 def test_what_is_generated_is_worth_comparing(doors):

@@ -139,3 +139,8 @@ def test_each_question_is_in_the_trail_before_it_is_answered(ask, world):
         {"StudyInstanceUID": [MINE.study]},
     )
     assert happening.detail["how"] == "explain"
+
+
+def test_a_series_that_is_hidden_hides_none_that_is_not(ask, world):
+    world.store(Image("1.7", series="3.7"))  # of the same study, and not published
+    assert ask(researcher, pseudonym(MINE.study), operation=Right.RETRIEVE)["granted"]
