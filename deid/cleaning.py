@@ -24,6 +24,7 @@ from deid.words import hides_words
 # The places of these values have meanings of their own, so an unknown word leaves its place filled.
 _PLACED = frozenset({0x00080008, 0x00089007})  # ImageType, FrameType
 
+_NO_TERM = "?"
 _ICC_PROFILE = 0x00282000
 # Palettes and look-up tables have at most 65,536 entries of 16 bits (PS3.3 C.7.6.3.1.5, C.11.1.1): what is
 # longer has swallowed something else.
@@ -118,10 +119,11 @@ class Cleaning:
         return " ".join(known).encode("ascii") or None
 
     def _coded(self, tag: int, raw: bytes) -> bytes | None:
-        whole = plain_text(raw)
-        if not whole:
-            return None if whole is None else b""
-        terms = [one.strip() for one in whole.split("\\")]
+        # Behind a NUL nothing counts: readers end a string there.
+        found = [plain_text(one.partition(b"\0")[0]) for one in raw.split(b"\\")]
+        if not any(found):
+            return None if None in found else b""
+        terms = [_NO_TERM if one is None else one for one in found]
         own, general = self._terms.get(tag, frozenset()), self._terms[None]
         known = [not one or one in own or one in general for one in terms]
         if tag in _PLACED:

@@ -83,7 +83,8 @@ def _value(_vr: str, ours: Seen, theirs: Seen, _mapped: Mapped) -> Verdict:
 
 
 def _terms(_vr: str, ours: Seen, theirs: Seen, _mapped: Mapped) -> Verdict:
-    before, after = _parts(ours), _parts(theirs)
+    # As readers take them that end a string at a NUL.
+    before, after = ([part.partition(b"\0")[0].strip() for part in _parts(one)] for one in (ours, theirs))
     if before == after:
         return Verdict.SAME
     left = iter(before)

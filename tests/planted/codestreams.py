@@ -122,15 +122,22 @@ def jpeg_ls(one: Instance) -> None:
 
 
 def jpeg_2000(one: Instance) -> None:
+    _commented(one, JPEG_2000, _jpeg_2000("j2k"))
+
+
+def htj2k(one: Instance) -> None:
+    _commented(one, HTJ2K, bytes(imagecodecs.htj2k_encode(_image(8), reversible=True)))
+
+
+def _commented(one: Instance, syntax: str, stream: bytes) -> None:
     planter = one.planter
-    stream = _jpeg_2000("j2k")
     cut = stream.index(b"\xff\x90")
     comments = b"".join(
         _segment(0xFF64, struct.pack(">H", kind) + planter.word("JPEG 2000 comment").encode())
         for kind in (0, 1)
     )
     behind = planter.word("behind the end of JPEG 2000").encode()
-    _eight_bits(one, JPEG_2000, stream[:cut] + comments + stream[cut:] + behind)
+    _eight_bits(one, syntax, stream[:cut] + comments + stream[cut:] + behind)
 
 
 def jpeg_2000_other_segments(one: Instance) -> None:
@@ -315,7 +322,15 @@ def video(one: Instance) -> None:
 
 
 PLACES: tuple[Callable[[Instance], None], ...] = (
-    *(jpeg_segments, jpeg_between_scans, jpeg_behind_coded_data, jpeg_long_segments, jpeg_ls, jpeg_2000),
+    *(
+        jpeg_segments,
+        jpeg_between_scans,
+        jpeg_behind_coded_data,
+        jpeg_long_segments,
+        jpeg_ls,
+        jpeg_2000,
+        htj2k,
+    ),
     *(jpeg_2000_other_segments, jpeg_2000_tile_comment, jpeg_2000_boxes, jpeg_xl, rle_behind_the_image),
     *(rle_between_segments, rle_more_segments, rle_header, rle_unused_bits, fragments, first_fragment),
     *(

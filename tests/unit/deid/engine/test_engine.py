@@ -302,6 +302,19 @@ def test_a_rescale_type_nobody_knows_is_unspecified():
         assert header(form).RescaleType == shown
 
 
+def test_what_follows_a_nul_goes_and_the_term_before_it_stays():
+    """Readers that end a string at a NUL see the term; an image type keeps its two values."""
+    written = {0x00080008: b"ORIGINAL\\PRIMARY\0KANARIE", 0x00180015: b"BRAIN\0KANARIE "}
+    written[0x00185100] = b"HFS \0KANARIE"
+    form = published(dataset(*(el(tag, "CS", value) for tag, value in written.items())))
+    assert b"KANARIE" not in form.before
+    found = header(form)
+    assert list(found.ImageType) == ["ORIGINAL", "PRIMARY"]
+    assert (found.BodyPartExamined, found.PatientPosition) == ("BRAIN", "HFS")
+    odd = published(dataset(el(0x00080008, "CS", "ORIGINAL\\KAN\x1bARIE\\AXIAL")))
+    assert list(header(odd).ImageType) == ["ORIGINAL", "OTHER", "AXIAL"]
+
+
 def test_terms_of_one_attribute_stay_there_and_nowhere_else():
     terms = {
         0x00189020: "OFF_RESONANCE",
