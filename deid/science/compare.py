@@ -16,6 +16,7 @@ from deid.vr import is_private_creator, standard_vr
 _STAND_INS = frozenset(
     {b"REMOVED", b"UNKNOWN", b"0", b"19000101", b"000000", b"19000101000000", b"000Y", b"99DGIS"}
 )
+_UNSPECIFIED = {0x00281054: b"US"}  # RescaleType (PS3.3 C.11.1.1.2)
 _ZEROS = frozenset(map(bytes, (2, 4, 8)))
 # What a de-identified instance says of its de-identification, whatever the original said.
 _OWN_CLAIMS = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280303})
@@ -93,7 +94,8 @@ class Comparison:
         how = BY_VR.get(vr) if need is None else need.how
         if pair.tag in _REBUILT:
             how = None
-        fact, wrong = _judged(how, vr, ours, pair.theirs, found.mapped if kept else Mapped(self._coarse))
+        theirs = None if _is_unspecified(pair, ours) else pair.theirs
+        fact, wrong = _judged(how, vr, ours, theirs, found.mapped if kept else Mapped(self._coarse))
         if fact & GONE and need is not None and need.must_stay and is_sound(need.how, vr, ours):
             wrong = "is lost"
         if wrong and kept:
@@ -116,6 +118,14 @@ class Comparison:
             for one in level.keys() | published.keys():
                 pair = _Pair(one, key_of(one, creators), level.get(one), published.get(one))
                 self._element(pair, found, may_go=may_go and not after)
+
+
+def _is_unspecified(pair: _Pair, ours: Seen) -> bool:
+    """Whether a term that says nothing in particular stands for the original's."""
+    term = _UNSPECIFIED.get(pair.tag)
+    if term is None or pair.theirs is None:
+        return False
+    return pair.theirs.value.strip(b" \0") == term != ours.value.strip(b" \0")
 
 
 def _items(tag: int, seen: Seen, *, damage_matters: bool) -> list[dict[int, Seen]]:

@@ -134,6 +134,16 @@ def test_a_bulk_value_that_science_does_not_need_may_be_replaced():
     assert isinstance(checked(replace(form, before=other), "modified-dates", data=stamped), Failed)
 
 
+def test_a_rescale_type_nobody_knows_is_no_reason_to_seal():
+    scaled = dataset(
+        el(0x00281052, "DS", "0"), el(0x00281053, "DS", "1"), el(0x00281054, "LO", "mGy/KANARIE")
+    )
+    form = deidentifier("modified-dates").deidentify(scaled, EXPLICIT, "1.2.3")
+    assert isinstance(checked(form, "modified-dates", data=scaled), Kept)
+    other = with_element(form.before, 0x00281054, "LO", "OD")
+    assert isinstance(checked(replace(form, before=other), "modified-dates", data=scaled), Failed)
+
+
 def with_element(header, tag, vr, value):
     """The header with one element replaced, or left out where the value is None."""
 
