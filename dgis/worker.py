@@ -56,3 +56,13 @@ class Worker:
                 pass
         except Exception as error:  # noqa: BLE001 (the next round tries again; one chore must not stop the others)
             _log.warning("chore_failed", chore=chore.name, error=type(error).__name__, exc_info=error)
+
+
+def once(step: Callable[[], object]) -> Callable[[], bool]:
+    """A step that has nothing more to do until its next turn."""
+
+    def runonce() -> bool:
+        step()
+        return False
+
+    return runonce

@@ -18,7 +18,7 @@ from dgis.cli.opening import Opened, opened
 from dgis.dimse.proposal import UserIdentity
 from dgis.identity.authenticate import Authenticator
 from dgis.identity.login import Counter
-from dgis.roles import trust
+from dgis.roles.starting import trust
 from dgis.trail.acts import act, record
 
 app = typer.Typer(help="Short-lived credentials of the grid's own authority.", no_args_is_help=True)

@@ -23,7 +23,7 @@ from dgis.cli.opening import Opened, opened
 from dgis.explain import Explanation, Operation, explain
 from dgis.identity.authenticate import Authenticator
 from dgis.identity.supposed import NobodySuch, Presented, by_assertions, by_peer, read, receiver
-from dgis.roles import trust
+from dgis.roles.starting import trust
 
 _COMMANDS = "cli"
 

@@ -26,9 +26,9 @@ class Role(StrEnum):
 
 
 _RUNNERS = {
-    Role.DICOM: "dgis.app:run_door",
-    Role.WEB: "dgis.web.role:run_web",
-    Role.WORKER: "dgis.app:run_worker",
+    Role.DICOM: "dgis.roles.dicom:run_door",
+    Role.WEB: "dgis.roles.web:run_web",
+    Role.WORKER: "dgis.roles.worker:run_worker",
 }
 
 

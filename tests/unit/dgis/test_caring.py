@@ -2,7 +2,7 @@
 
 import pytest
 
-from dgis.caring import caring
+from dgis.chores.caring import caring
 from dgis.configuration import Care, Configuration
 from replica.allowance import Allowance
 from tests.unit.replica.conftest import engine, grid  # noqa: F401 (fixtures, found by name)

@@ -18,6 +18,7 @@ from dgis.door import Behind, Door
 from dgis.identity.authenticate import Authenticator, Trust
 from dgis.identity.issuers import Issuers
 from dgis.keyholder.client import KeyholderClient
+from dgis.roles.web import refusals
 from dgis.trail.recorder import Recorder
 from dgis.web import callers, credentials
 from dgis.web.application import application
@@ -25,7 +26,6 @@ from dgis.web.explaining import Explaining
 from dgis.web.explaining import routes as routes_of_explaining
 from dgis.web.limits import Limits as WebLimits
 from dgis.web.logins import Logins
-from dgis.web.role import refusals
 from tests.gateway import wait_until
 from tests.tools import wire
 from tests.tools.client import (

@@ -1,7 +1,7 @@
 import threading
 
-from dgis import chores
 from dgis.accounting import Accounts, counts, door_count
+from dgis.chores import door
 from dgis.trail.recorder import Recorder
 from dgis.worker import Chore, Worker
 
@@ -62,6 +62,6 @@ def test_counts_outlive_a_database_that_is_away(site):
 
 def test_the_door_writes_down_what_was_read(site):
     accounts, recorder = Accounts(site.engine, "g"), Recorder(site.engine, "g/dicom", site.clock)
-    noting = {chore.name: chore for chore in chores.noting(site.engine, accounts, recorder, site.index)}
+    noting = {chore.name: chore for chore in door.noting(site.engine, accounts, recorder, site.index)}
     site.index.used(1, 5)
     assert [noting[name].run_once() for name in ("used", "accounts", "trail")] == [False] * 3

@@ -10,7 +10,7 @@ from deid.pseudonyms import Pseudonyms
 from dgis import fleet, parts, settings
 from dgis.cache.indexer import Indexer
 from dgis.cache.values import StoreMeta
-from dgis.chores import Secrets, publishing
+from dgis.chores.publishing import Secrets, publishing
 from dgis.cli.main import app
 from dgis.grants import apply_standing_grants
 from dgis.identity.wire import to_json

@@ -89,7 +89,7 @@ def test_where_it_is_not_installed_the_gateway_says_so(monkeypatch):
         tracing.begin(Traces(endpoint="http://127.0.0.1:1/v1/traces"), "gateway-1", "dicom")
 
 
-@pytest.mark.parametrize("module", ["dgis.app", "dgis.web.role"])
+@pytest.mark.parametrize("module", ["dgis.roles.dicom", "dgis.roles.worker", "dgis.roles.web"])
 def test_a_role_without_traces_loads_neither_sdk_nor_exporter(module):
     script = (
         f"import sys, {module}\n"

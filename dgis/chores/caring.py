@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from dgis.configuration import Configuration
 from dgis.publisher.labelling import label
-from dgis.worker import Chore
+from dgis.worker import Chore, once
 from replica import check, clean, dark, fill, leaving, move, review, survey
 from replica.allowance import Allowance
 from replica.context import Replicas
@@ -29,18 +29,18 @@ def caring(configuration: Configuration, replicas: Replicas) -> list[Chore]:
     gateway = configuration.gateway
     grace_ms = configuration.care.dark_grace_days * _DAY_MS
     return [
-        Chore("probe", _PROBE_SECONDS, _once(replicas.fleet.probe)),
+        Chore("probe", _PROBE_SECONDS, once(replicas.fleet.probe)),
         Chore("fill", _FILL_SECONDS, lambda: fill.run_once(replicas) != fill.Filled()),
         Chore("check", _CHECK_SECONDS, lambda: check.run_once(replicas) != check.Checked()),
         Chore("scrub", _SCRUB_SECONDS, _scrubbing(configuration, replicas)),
-        Chore("survey", _SURVEY_SECONDS, _once(lambda: survey.run_once(replicas))),
+        Chore("survey", _SURVEY_SECONDS, once(lambda: survey.run_once(replicas))),
         Chore("dark", _FORGET_SECONDS, lambda: _settled(dark.run_once(replicas, grace_ms))),
         Chore("move", _MOVE_SECONDS, _moving(configuration, replicas)),
         Chore("clean", _CLEAN_SECONDS, lambda: clean.run_once(replicas).copies > 0),
-        Chore("leftovers", _LEFTOVERS_SECONDS, _once(lambda: clean.clean_leftovers(replicas.fleet))),
+        Chore("leftovers", _LEFTOVERS_SECONDS, once(lambda: clean.clean_leftovers(replicas.fleet))),
         Chore("review", _REVIEW_SECONDS, _reviewing(replicas)),
         Chore("forget", _FORGET_SECONDS, lambda: leaving.forget_removed(replicas) > 0),
-        Chore("weigh", _REVIEW_SECONDS, _once(lambda: weigh(replicas.engine))),
+        Chore("weigh", _REVIEW_SECONDS, once(lambda: weigh(replicas.engine))),
         Chore("label", _REVIEW_SECONDS, lambda: label(replicas.engine, gateway.name, gateway.facility) > 0),
     ]
 
@@ -86,15 +86,5 @@ def _reviewing(replicas: Replicas) -> Callable[[], bool]:
         nonlocal next_id
         next_id = review.run_once(replicas, next_id).next_id
         return next_id > 0
-
-    return run_once
-
-
-def _once(step: Callable[[], object]) -> Callable[[], bool]:
-    """A step that has nothing more to do until its next turn."""
-
-    def run_once() -> bool:
-        step()
-        return False
 
     return run_once

@@ -15,7 +15,7 @@ from dgis.identity.authenticate import Authenticator
 from dgis.identity.tls import Clients, TlsError, server_context
 from dgis.keyholder.client import KeyholderClient
 from dgis.parts import StartError, keyholder_socket, now_ms
-from dgis.roles import started_database, trust, until_stopped
+from dgis.roles.starting import started_database, trust, until_stopped
 from dgis.trail.recorder import Recorder
 from dgis.trail.starting import stopped
 from dgis.watch import files as figure_files
