@@ -72,7 +72,6 @@ class Conversation:
         self._tls = tls
         self._association: Association | None = None
         self._session: Session | None = None
-        self._calling_ae = ""
         self._is_cut = False
 
     def run(self) -> None:
@@ -136,7 +135,6 @@ class Conversation:
     def _agree(self, upper: UpperLayer, wire: Wire) -> tuple[Association, Session, Mapping[str, bytes]]:
         """Come to an association; what was proposed, a megabyte perhaps, is not kept while it stands."""
         request = upper.await_request()
-        self._calling_ae = request.calling_ae or ""
         admitted = self._admit(request)
         if isinstance(admitted, Rejection):
             raise upper.reject(admitted)
@@ -210,8 +208,7 @@ class Conversation:
         if ending.kind is not EndingKind.RELEASED:
             number = self._session.number if self._session else 0
             _log.info("association_ended", number=number, how=ending.kind.name, words=ending.words)
-        title = self._calling_ae if ending.rejection else ""
-        self._services.note(Event(note, self.address, self._session, words=words, calling_ae=title))
+        self._services.note(Event(note, self.address, self._session, words=words))
 
 
 def _wants_answer(field: int) -> bool:

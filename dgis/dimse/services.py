@@ -172,7 +172,6 @@ class Event:
     status: int | None = None
     words: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
-    calling_ae: str = ""  # as it called itself, where it was not admitted
 
 
 class Services(Protocol):

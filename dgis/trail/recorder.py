@@ -90,8 +90,6 @@ def happening_of(event: services.Event) -> Happening | None:
     session = event.session
     good = event.note is Note.ASSOCIATION_OPENED or event.status in _SUCCESSES
     detail: dict[str, Json] = {name: count for name, count in event.counts.items() if count}
-    if event.calling_ae:
-        detail["calling_ae"] = event.calling_ae
     if event.words:
         detail["words"] = event.words
     if event.status is not None:

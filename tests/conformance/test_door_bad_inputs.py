@@ -86,7 +86,10 @@ QUICK = {
         negotiation.titles, ("calling AE title not recognized", "called AE title not recognized")
     ),
     "other protocols": Bad(negotiation.versions, ("protocol version", "application context name")),
-    "user identity of every kind": Bad(negotiation.identities, ("rejected: no reason given",)),
+    "user identity of every kind": Bad(
+        negotiation.identities,
+        ("rejected: a passcode is taken over TLS only", "rejected: the credential cannot be read"),
+    ),
     "user identity cut or lying": Bad(negotiation.broken_identities, ("field of", "user identity too short")),
     "extended negotiation garbage": Bad(
         negotiation.extended, ("field of 65535 bytes", "role selection", "maximum length")
