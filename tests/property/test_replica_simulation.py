@@ -12,7 +12,7 @@ import pytest
 from tests.tools.node_simulation import Simulation, new_engine
 from tests.tools.report import show
 
-SCHEDULES = int(os.environ.get("DGIS_TEST_NODE_SCHEDULES", "300"))
+SCHEDULES = int(os.environ.get("DGIS_TEST_NODE_SCHEDULES", "1000"))
 FIRST = int(os.environ.get("DGIS_TEST_SEED", "1"))
 GROUPS = 4
 
