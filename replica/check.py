@@ -59,23 +59,28 @@ def run_once(replicas: Replicas, limit: int = 10, verified_before_ms: int | None
     )
 
 
-def _is_due(now_ms: int, verified_before_ms: int | None) -> tuple[sa.ColumnElement[bool], ...]:
-    """Return the reasons to look at a copy, the most urgent first; each is served by an index of its own."""
-    suspicious = in_state(CopyState.SUSPICIOUS) & (_copy.due_ms <= now_ms)
+def _is_due(
+    now_ms: int, verified_before_ms: int | None
+) -> tuple[tuple[sa.ColumnElement[bool], sa.Column[int]], ...]:
+    """Return the reasons to look at a copy, the most urgent first, each with its order.
+
+    An index of its own serves both: in another order all copies that are due would be sorted for each claim.
+    """
+    suspicious = in_state(CopyState.SUSPICIOUS) & (_copy.due_ms <= now_ms), _copy.due_ms
     if verified_before_ms is None:
         return (suspicious,)
     aged = in_state(CopyState.AVAILABLE) & (_copy.verified_ms < verified_before_ms)
-    return suspicious, aged & (_copy.due_ms <= now_ms)
+    return suspicious, (aged & (_copy.due_ms <= now_ms), _copy.verified_ms)
 
 
 def _claim_next(replicas: Replicas, verified_before_ms: int | None) -> int | None:
     live = _object.committed_ms.is_not(None) & _object.superseded_ms.is_(None) & _object.removing_ms.is_(None)
-    for due in _is_due(replicas.clock_ms(), verified_before_ms):
+    for due, order in _is_due(replicas.clock_ms(), verified_before_ms):
         candidates = (
             sa.select(_object.id)
             .join(replica_copy, _copy.object_id == _object.id)
             .where(live, due)
-            .order_by(_copy.verified_ms, _object.id)
+            .order_by(order)
         )
         claimed = claim(replicas, candidates)
         if claimed is not None:
@@ -86,7 +91,7 @@ def _claim_next(replicas: Replicas, verified_before_ms: int | None) -> int | Non
 def _check_object(
     replicas: Replicas, object_id: int, verified_before_ms: int | None
 ) -> tuple[Counter[CopyState | None], int]:
-    due = sa.or_(*_is_due(replicas.clock_ms(), verified_before_ms))
+    due = sa.or_(*(each for each, _ in _is_due(replicas.clock_ms(), verified_before_ms)))
     with replicas.engine.begin() as connection:
         entry = read_entry(connection, object_id)
         nodes = connection.scalars(sa.select(_copy.node).where(_copy.object_id == object_id, due)).all()
