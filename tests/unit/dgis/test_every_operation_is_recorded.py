@@ -13,6 +13,7 @@ from catalog.audit import trail
 from catalog.find import Match
 from catalog.release import Releases
 from dgis.accounting import Accounts
+from dgis.commitment.desk import Desk
 from dgis.dimse.limits import Limits
 from dgis.door import Behind, Door
 from dgis.identity.authenticate import Authenticator, Trust
@@ -78,6 +79,7 @@ def door(site, tmp_path, trust, recorder):
         Accounts(site.engine, site.name),
         Authenticator(trust, site.engine, site.clock),
         site.clock,
+        Desk(site.engine, site.name, "test/door", site.clock, 30_000),
     )
     return Door(site.configuration, behind)
 
