@@ -11,6 +11,7 @@ command -v debootstrap >/dev/null || { apt-get update -q; apt-get install -q -y 
 mirror="$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m1 '/debian/*$')"
 mkdir -p "$tree"
 debootstrap --variant=minbase trixie "$tree" "$mirror" >/dev/null
+umount "$tree/proc" 2>/dev/null || true  # the tree may be removed like any folder
 cp /etc/resolv.conf "$tree/etc/resolv.conf"
 printf '#!/bin/sh\nexit 101\n' >"$tree/usr/sbin/policy-rc.d"  # packages start no servers in there
 chmod +x "$tree/usr/sbin/policy-rc.d"
