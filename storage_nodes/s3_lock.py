@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _UNTOLD: Final = {"NotImplemented", "AccessDenied", "405", "501"}
 _REFUSED: Final = {"AccessDenied", "403", "InvalidRequest", "ObjectLocked"}
+_CLOCKS_DIFFER: Final = timedelta(minutes=1)  # the server's says whether a lock has ended
+_A_MOMENT: Final = timedelta(seconds=1)
 
 
 def lock_arguments(location: S3Location) -> dict[str, Any]:
@@ -85,7 +87,9 @@ def _raise_if_locked(client: "S3Client", node: str, bucket: str, key: str, versi
     except ClientError:
         retention = {}
     until = retention.get("RetainUntilDate")
-    if until is not None and until > datetime.now(UTC):
+    now = datetime.now(UTC)
+    if until is not None and until > now - _CLOCKS_DIFFER:
+        until = max(until, now + _A_MOMENT)
         words = f"kept by a lock until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         raise ObjectLocked(node, words, int(until.timestamp() * 1000)) from None
     if _is_held(client, bucket, key, version):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from time import monotonic
 
 from dgis.dimse.limits import Limits
@@ -43,6 +44,7 @@ class Wire:
         self._patience = Patience("nothing", 0.0)
         self._waited_seconds = self._window_start_seconds = 0.0
         self._window_bytes = 0
+        self._end_at = inf
 
     def expect(self, patience: Patience) -> None:
         """Start a new wait: what was waited before does not count against it."""
@@ -51,7 +53,8 @@ class Wire:
         self._window_bytes = 0
 
     def expect_last(self, patience: Patience) -> None:
-        """Start a last wait that must not outlast its limit even where the peer is silent."""
+        """Start a last wait that ends at its limit, whether the peer is silent or never stops."""
+        self._end_at = monotonic() + patience.seconds
         self._transport.set_tick(min(self._transport.tick_seconds, patience.seconds))
         self.expect(patience)
 
@@ -166,6 +169,8 @@ class Wire:
 
     def _receive(self) -> None:
         began = monotonic()
+        if began >= self._end_at:
+            raise PeerTooSlowError(f"{self._patience.words}: not over in time")
         got = self._transport.receive(self._view[self._end :])
         self._waited_seconds += monotonic() - began
         self._end += got

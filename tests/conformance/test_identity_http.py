@@ -35,6 +35,7 @@ STRICT = {
     "certificate_names": ["DNS:strict.hospital.example"],
     "requires": ["jwt"],
 }
+URL = "https://grid.example"
 ELSEWHERE = {
     "ae_title": "ELSEWHERE",
     "may": ["find"],
@@ -98,6 +99,7 @@ def gateway(folder):
         "DGIS__DICOM__TLS_CERTIFICATE": str(folder / "server.pem"),
         "DGIS__DICOM__TLS_KEY": str(folder / "server.key"),
         "DGIS__DICOM__TLS_CLIENT_CA": str(folder / "ca.pem"),
+        "DGIS__WEB__URL": URL,
         "DGIS__WEB__TLS_CERTIFICATE": str(folder / "server.pem"),
         "DGIS__WEB__TLS_KEY": str(folder / "server.key"),
         "DGIS__WEB__TLS_CLIENT_CA": str(folder / "trusted.pem"),
@@ -339,7 +341,8 @@ def test_without_a_login_nothing_is_issued(web):
 
 def test_a_response_posted_by_a_browser_becomes_a_token(web):
     document = b"<p:Response xmlns:p='urn:oasis:names:tc:SAML:2.0:protocol'>%s</p:Response>"
-    response = base64.b64encode(document % makers.assertion(name=fresh_name())).decode()
+    signed = makers.assertion(name=fresh_name(), recipient=f"{URL}/api/saml/acs")
+    response = base64.b64encode(document % signed).decode()
     given = web.post("/api/saml/acs", data={"SAMLResponse": response, "RelayState": "/"})
     assert given.status_code == 200, given.text
     known = web.get("/api/caller", headers=bearer(given.json()["access_token"])).json()

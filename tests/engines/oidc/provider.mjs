@@ -6,7 +6,7 @@ const [port, keys, audience] = process.argv.slice(2);
 const users = {
   alice: { groups: ['Radiology'], roles: ['reader', 'teacher'], tenant: 'Hospital A' },
   bob: { groups: ['Research'], roles: ['researcher'], tenant: 'Hospital B' },
-  many: { groups: ['x'.repeat(40000)], roles: [], tenant: 'Hospital A' },
+  many: { groups: Array.from({ length: 200 }, (_, number) => `group ${number} ${'x'.repeat(190)}`), roles: [], tenant: 'Hospital A' },
 };
 const provider = new Provider(`http://127.0.0.1:${port}`, {
   jwks: JSON.parse(readFileSync(keys)),

@@ -124,13 +124,22 @@ def moment(seconds):
 
 
 def assertion_xml(
-    *, name="_a1", begin=-10, end=300, audience=US, issuer=IDP, user="dr-no", confirmed_until=300
+    *,
+    name="_a1",
+    begin=-10,
+    end=300,
+    audience=US,
+    issuer=IDP,
+    user="dr-no",
+    confirmed_until=300,
+    recipient=None,
 ):
+    posted = "" if recipient is None else f' Recipient="{recipient}"'
     return f"""<saml:Assertion xmlns:saml="{SAML}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
  xmlns:hl7="urn:hl7-org:v3" ID="{name}" Version="2.0" IssueInstant="{moment(-10)}">
 <saml:Issuer>{issuer}</saml:Issuer><saml:Subject><saml:NameID>{user}</saml:NameID>
 <saml:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:bearer">
-<saml:SubjectConfirmationData NotOnOrAfter="{moment(confirmed_until)}"/>
+<saml:SubjectConfirmationData NotOnOrAfter="{moment(confirmed_until)}"{posted}/>
 </saml:SubjectConfirmation></saml:Subject>
 <saml:Conditions NotBefore="{moment(begin)}" NotOnOrAfter="{moment(end)}"><saml:AudienceRestriction>
 <saml:Audience>{audience}</saml:Audience></saml:AudienceRestriction></saml:Conditions>

@@ -112,9 +112,7 @@ ACS = "https://grid.example/api/saml/acs"
 
 
 def posted_to(recipient):
-    root = etree.fromstring(assertion_xml())
-    root.find(".//saml:SubjectConfirmationData", {"saml": SAML}).set("Recipient", recipient)
-    return etree.tostring(signed(etree.tostring(root)))
+    return assertion(recipient=recipient)
 
 
 def test_what_is_posted_to_a_url_is_meant_for_it():
