@@ -208,7 +208,8 @@ class Conversation:
         if ending.kind is not EndingKind.RELEASED:
             number = self._session.number if self._session else 0
             _log.info("association_ended", number=number, how=ending.kind.name, words=ending.words)
-        self._services.note(Event(note, self.address, self._session, words=words))
+        rejection = ending.rejection.words if ending.rejection else ""
+        self._services.note(Event(note, self.address, self._session, words=words, rejection=rejection))
 
 
 def _wants_answer(field: int) -> bool:

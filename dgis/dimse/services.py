@@ -163,7 +163,8 @@ class Note(Enum):
 class Event:
     """One thing that happened at the door; `words` are ours, nothing of a data set or identifier is in it.
 
-    Without `status` the operation had no end of its own: the association was over before it.
+    Without `status` the operation had no end of its own: the association was over before it. `rejection` is
+    how an association was rejected, in the words of PS3.8 9.3.4; empty: it was not.
     """
 
     note: Note
@@ -172,6 +173,7 @@ class Event:
     status: int | None = None
     words: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+    rejection: str = ""
 
 
 class Services(Protocol):

@@ -44,8 +44,7 @@ def _status(event: Event) -> str:
 
 
 def _reason(event: Event) -> str:
-    words = event.words.partition(": ")[2]
-    return words if words in _REASONS else figures.OTHER
+    return event.rejection if event.rejection in _REASONS else figures.OTHER
 
 
 def _how(event: Event) -> str:

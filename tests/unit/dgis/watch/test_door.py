@@ -23,7 +23,7 @@ def test_every_note_is_counted_once(note):
 @pytest.mark.parametrize("note", Note)
 @pytest.mark.parametrize("words", [CANARY, f"rejected: {CANARY}", f"{CANARY}: x", ""])
 def test_no_label_says_what_came_from_a_peer(note, words):
-    door.noted(Event(note, "10.9.8.7", status=0x4711, words=words))
+    door.noted(Event(note, "10.9.8.7", status=0x4711, words=words, rejection=words))
     values = {
         value
         for family in figures.REGISTRY.collect()
@@ -35,7 +35,7 @@ def test_no_label_says_what_came_from_a_peer(note, words):
 
 
 def test_known_reasons_and_ends_keep_their_words():
-    door.noted(Event(Note.ASSOCIATION_REFUSED, "x", words="rejected: called AE title not recognized"))
+    door.noted(Event(Note.ASSOCIATION_REFUSED, "x", rejection="called AE title not recognized"))
     door.noted(Event(Note.ASSOCIATION_ENDED, "x", words="too slow: TLS handshake"))
     assert count(figures.REFUSED, reason="called AE title not recognized") >= 1
     assert count(figures.ENDED, how="too slow") >= 1
