@@ -101,7 +101,8 @@ def test_tables_that_are_not_of_originals_hold_nothing(run):
     assert {"deid_patient", "deid_study", "deid_series", "deid_instance", "audit"} <= dumped.keys()
     assert len(dumped["deid_instance"]) > 10_000
     assert run.found({name: raw for name, raw in dumped.items() if name not in OF_ORIGINALS}) == []
-    assert {name for name in OF_ORIGINALS if run.found(dumped[name])} == OF_ORIGINALS  # so the hunt is one
+    as_sent = OF_ORIGINALS - {"phi_name_word"}  # words of names lie there folded, as they are compared
+    assert {name for name in as_sent if run.found(dumped[name])} == as_sent  # so the hunt is one
 
 
 def dump(rows):

@@ -10,6 +10,7 @@ from dgis.postgres import server_engine
 from replica.context import Replicas
 from replica.fleet import Fleet
 from replica.placement import Rule
+from replica.rules import Rules
 from storage_nodes.addresses import Kind
 from storage_nodes.testing.memory import MemoryNode
 from tests.tools import scale
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.xdist_group("plans-postgres")]
 
 STUDIES = 5_000
 WORKS = ("locate", "place", "scrub", "clean", "find accession", "find patient", "find uncleared")
-LARGE = ("replica_", "phi_", "deid_")
+LARGE = ("replica_object", "replica_copy", "replica_dark", "phi_", "deid_")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def works(postgres_server):
         scale.load(engine, scale.prepare(engine), 1, STUDIES)
         nodes = [MemoryNode(f"node-{number}") for number in range(scale.NODES)]
         fleet = Fleet(dict.fromkeys(Kind, nodes), "east")
-        replicas = Replicas(engine, fleet, dict.fromkeys(Kind, Rule(3, 2, 1)))
+        replicas = Replicas(engine, fleet, Rules(Rule(3, 2, 1)))
         yield engine, scale.works(engine, replicas, STUDIES, random.Random(1))
         engine.dispose()
 

@@ -29,6 +29,7 @@ from replica.context import Replicas
 from replica.fleet import Fleet
 from replica.locate import locate
 from replica.placement import Rule
+from replica.rules import Rules
 from storage_nodes.addresses import Kind
 from storage_nodes.names import RecordKey
 from storage_nodes.testing.memory import MemoryNode
@@ -108,7 +109,7 @@ def _measure(engine, studies, *, plans):
     """Print the slowest statement of each kind of work, at the median; returns those beyond their limit."""
     nodes = [MemoryNode(f"node-{number}") for number in range(NODES)]
     fleet = Fleet(dict.fromkeys(Kind, nodes), "east")
-    replicas = Replicas(engine, fleet, dict.fromkeys(Kind, Rule(3, 2, 1)))
+    replicas = Replicas(engine, fleet, Rules(Rule(3, 2, 1)))
     draw, failed = random.Random(studies), []
     for name, work in works(engine, replicas, studies, draw).items():
         seen, statement, given = _slowest(engine, work)
