@@ -19,7 +19,7 @@ IN_BLOCKS = [
     if line.startswith("dgis ")
 ]
 COMMANDS = sorted(set(INLINE + IN_BLOCKS))
-STATUS_SOURCES = ("dgis/cli/status.py", "replica/status.py")
+STATUS_SOURCES = ("dgis/nodes.py", "dgis/cli/status.py", "replica/status.py")
 
 
 def slug(heading: str) -> str:
