@@ -21,6 +21,7 @@ from dgis.keyholder.server import KeyholderServer
 from dgis.retriever.records import Shelf
 from replica.context import Replicas
 from replica.source import Reporter
+from tests.tools.logging_apart import logging_apart
 from tests.unit.dgis.site import PUBLISHER
 
 CLEARED = '[cli]\nassertions = { user = "pacs", department = "Radiology", institution = "Demo Hospital" }\n'
@@ -40,7 +41,8 @@ class Home:
 
     def run(self, *arguments, cleared=False):
         config = self.cleared if cleared else self.uncleared
-        return CliRunner().invoke(app, [*arguments, "--home", str(self.folder), "--config", str(config)])
+        with logging_apart():
+            return CliRunner().invoke(app, [*arguments, "--home", str(self.folder), "--config", str(config)])
 
     def json(self, *arguments, cleared=False, code=0):
         done = self.run(*arguments, "--json", cleared=cleared)
