@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from replica.rules import Labels
 from replica.tables import replica_copy, replica_object
 from replica.values import CopyState, NewObject, Stored
 from storage_nodes.addresses import Kind
@@ -176,3 +177,10 @@ def _insert_or_nothing(connection: sa.Connection, new: NewObject, token: str, no
         )
         .on_conflict_do_nothing(index_elements=["name"])
     )
+
+
+def label(connection: sa.Connection, record_key: RecordKey, labels: Labels) -> None:
+    """Note what rules look at, of objects of which nobody noted it."""
+    unknown = (_object.record_key == record_key) & _object.facility.is_(None)
+    noted = sa.update(replica_object).where(unknown)
+    connection.execute(noted.values(facility=labels.facility, modality=labels.modality))

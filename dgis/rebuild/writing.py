@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from catalog.adopt import Adopted, AdoptedOriginal, AdoptedPart, adopt
+from catalog.adopt import Adopted, AdoptedForm, AdoptedOriginal, AdoptedPart, adopt
 from catalog.callers import Assertions
 from catalog.contributors import PublisherGrant, ensure_contributors
 from catalog.tables import DEID
@@ -19,12 +19,14 @@ from dgis.departed import notes
 from dgis.departed.values import Departed, Why
 from dgis.erasure import fence, intents
 from dgis.publisher.about import Contribution
+from dgis.publisher.labelling import code_of
 from dgis.rebuild.planned import settle_part
 from dgis.rebuild.tables import rebuild_part
 from dgis.rebuild.values import PartRead, Trouble
 from dgis.review.tables import review_decision
 from dgis.review.values import Choice
-from replica.intent import supersede
+from replica.intent import label, supersede
+from replica.rules import Labels
 from storage_nodes.names import RecordKey
 
 _UNKNOWN = "unknown-"  # before a published Patient ID, where nothing names the patient's key
@@ -47,6 +49,7 @@ def write_part(writing: Writing, part: PartRead, now_ms: int) -> None:
         if part.forms or part.originals:
             part = _with_contribution(connection, writing, part)
             adopted = _adopt(connection, writing, part, now_ms)
+            label(connection, RecordKey(part.record_key), _labels(part))
             if part.supersedes:
                 supersede(connection, map(RecordKey, sorted(part.supersedes)), now_ms)
             settle_part(connection, writing.gateway_id, part, adopted, now_ms)
@@ -118,6 +121,14 @@ def _adopt(connection: sa.Connection, writing: Writing, part: PartRead, now_ms: 
             stale=_stale(connection, originals),
         ),
     )
+
+
+def _labels(part: PartRead) -> Labels:
+    """Return what rules of placement look at."""
+    assert part.contribution is not None, "it was filled in"
+    images: list[AdoptedForm | AdoptedOriginal] = [*part.forms, *(part.originals or ())]
+    modality = images[0].attributes.series.get("modality")
+    return Labels(part.contribution.facility, code_of(str(modality or "")))
 
 
 def _in_order(originals: Sequence[AdoptedOriginal]) -> list[AdoptedOriginal]:

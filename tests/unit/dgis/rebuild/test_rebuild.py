@@ -121,6 +121,21 @@ class Restoring:
         return self.site.restorer(RestoreRequest(key, tuple(positions)))
 
 
+def test_rules_of_placement_find_what_they_look_at(site):
+    site.publish(phantom(2))
+    labels = sa.select(replica_object.c.kind, replica_object.c.facility, replica_object.c.modality)
+
+    def labelled():
+        with site.engine.connect() as connection:
+            return sorted(map(tuple, connection.execute(labels)))
+
+    before = labelled()
+    assert all(facility and modality for _kind, facility, modality in before)
+    put_back(site.engine, {})
+    assert rebuild(site).complete
+    assert labelled() == before
+
+
 def test_what_was_rebuilt_is_given_back_byte_for_byte(site):
     images = [*phantom(3), *burned_in.series(2)]
     site.publish(images)
