@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("rebuild-kill")]
 
 IMAGES = [*phantom(3, person=0), *phantom(3, person=1, seed=2)]
 # Each point with the passage at which the process dies.
+RESTORE = ("restore.filled", "restore.before_commit", "restore.after_commit")
+BACKUP = "backup.written"
 POINTS = [
     ("rebuild.object", 1),
     ("rebuild.object", 3),
@@ -81,7 +83,7 @@ def test_a_rebuild_that_was_killed_is_finished_by_the_same_command(home, point, 
         stop()
 
 
-@pytest.mark.parametrize("point", ["restore.filled", "restore.before_commit", "restore.after_commit"])
+@pytest.mark.parametrize("point", RESTORE)
 def test_a_restore_that_was_killed_leaves_nothing_or_all_of_it(home, tmp_path, point):
     before = found(home)
     opens = ("--key-file", str(tmp_path / "key"))
@@ -99,7 +101,7 @@ def test_a_restore_that_was_killed_leaves_nothing_or_all_of_it(home, tmp_path, p
 
 def test_a_backup_that_was_killed_is_no_file(home, tmp_path):
     opens = ("--key-file", str(tmp_path / "key"))
-    dgis(home, "backup", "--to", str(tmp_path), *opens, failpoints="backup.written:1", code=-signal.SIGKILL)
+    dgis(home, "backup", "--to", str(tmp_path), *opens, failpoints=f"{BACKUP}:1", code=-signal.SIGKILL)
     assert list(tmp_path.glob("*.backup")) == []
     made = dgis(home, "backup", "--to", str(tmp_path), *opens)
     assert [str(path) for path in tmp_path.glob("*.backup")] == [made["file"]]

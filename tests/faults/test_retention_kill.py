@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("retention-kill")]
 
 RULES = "[retention]\nrules = [{ keep_days = 30 }]\n"
 OLD_MS = 1_600_000_000_000
+POINTS = [("retention.before_commit", 2), ("retention.after_commit", 1), ("erase.overwritten", 1)]
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def dgis(home, *arguments, failpoints="", code=0):
 
 @pytest.mark.parametrize(
     ("point", "count"),
-    [("retention.before_commit", 2), ("retention.after_commit", 1), ("erase.overwritten", 1)],
+    POINTS,
 )
 def test_a_deletion_that_was_killed_is_finished_by_the_same_command(home, point, count):
     assert len(dgis(home, "retention", "run", "--dry-run")) == 2
