@@ -1,5 +1,6 @@
 """The process a mutated file is judged in: it may hang, eat memory or die, and the test goes on to say so."""
 
+import os
 import resource
 import signal
 import traceback
@@ -9,6 +10,7 @@ from types import FrameType
 
 from tests.tools.mutation.cases import Case
 from tests.tools.mutation.judge import Judged, judge
+from tests.tools.processes import peak_rss_bytes
 
 HANG_SECONDS = 5  # of processor time
 MOST_BYTES = 500 << 20  # of the whole process
@@ -72,7 +74,9 @@ def _serve(pipe: Connection) -> None:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
             judged = Judged("raised", f"{type(error).__name__}: {_where()}")
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+        peak = peak_rss_bytes(
+            os.getpid()
+        )  # ru_maxrss would begin with that of the process that made this one
         if judged.wrong is None and peak > MOST_BYTES and before <= MOST_BYTES:
             judged = Judged(judged.outcome, f"{peak >> 20} MB of memory")
         before = peak
