@@ -86,7 +86,7 @@ def _is_untidy(replicas: Replicas, entry: Entry) -> bool:
 
 
 def _misses(replicas: Replicas, entry: Entry) -> int:
-    """Return how many copies are missing; those on nodes being drained are good for now, and are moved."""
+    """Return how many copies are missing; those on nodes being drained count until they are moved."""
     fleet, rule = replicas.fleet, replicas.rules.of(entry.kind, entry.labels)
     counted = fleet.counted(entry.kind)
     good = [

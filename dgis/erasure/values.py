@@ -47,8 +47,3 @@ class Round:
     unclean: bool = False  # the database's files could not be cleaned: somebody reads an old state
     held_unread: int = 0  # bytes held apart of which nobody can say whose they are
     stores_pending: tuple[str, ...] = ()
-
-    @property
-    def worth_telling(self) -> bool:
-        """Whether there was anything to do."""
-        return bool(self.done or self.waiting or self.stores_pending)
