@@ -20,6 +20,9 @@ from storage_nodes.s3_upload import Target
 FOLDER: Final = ".claims/"
 """Begins with a dot as no ObjectName does."""
 
+_ATTEMPTS: Final = 100
+"""Each failed one is a put of the same name that ended meanwhile; more than these is no honest load."""
+
 
 @contextmanager
 def claimed(target: Target, key: str) -> Iterator[None]:
@@ -27,16 +30,10 @@ def claimed(target: Target, key: str) -> Iterator[None]:
 
     Raises:
         NameTaken: other bytes are being put under the name.
+        NodeUnavailable: the claim came and went too often.
         botocore.exceptions.ClientError: the server refuses.
     """
-    digest = target.sha256.hex().encode()
-    try:
-        target.client.put_object(Bucket=target.bucket, Key=key, Body=digest, IfNoneMatch="*")
-    except ClientError as error:
-        if code_of(error) not in TAKEN:
-            raise
-        if _holder(target, key) != digest:
-            raise NameTaken(target.node, "other bytes are being put under this name") from None
+    _take(target, key, target.sha256.hex().encode())
     try:
         yield
     finally:
@@ -44,10 +41,28 @@ def claimed(target: Target, key: str) -> Iterator[None]:
             target.client.delete_object(Bucket=target.bucket, Key=key)
 
 
-def _holder(target: Target, key: str) -> bytes:
+def _take(target: Target, key: str, digest: bytes) -> None:
+    """Make the claim or share it; its holder may remove it between our two looks, then we try again."""
+    for _ in range(_ATTEMPTS):
+        try:
+            target.client.put_object(Bucket=target.bucket, Key=key, Body=digest, IfNoneMatch="*")
+        except ClientError as error:
+            if code_of(error) not in TAKEN:
+                raise
+        else:
+            return
+        holder = _holder(target, key)
+        if holder == digest:
+            return
+        if holder is not None:
+            raise NameTaken(target.node, "other bytes are being put under this name")
+    raise NodeUnavailable(target.node, "other puts of this name end all the time; try again")
+
+
+def _holder(target: Target, key: str) -> bytes | None:
     try:
         return target.client.get_object(Bucket=target.bucket, Key=key)["Body"].read()
     except ClientError as error:
         if code_of(error) == "NoSuchKey":
-            raise NodeUnavailable(target.node, "another put ended at the same moment") from None
+            return None
         raise

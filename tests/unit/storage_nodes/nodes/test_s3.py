@@ -22,9 +22,10 @@ from storage_nodes.errors import (
 from storage_nodes.names import ObjectName
 from storage_nodes.s3 import S3Node
 from storage_nodes.s3_body import BodyReader, cut
+from storage_nodes.s3_claim import claimed
 from storage_nodes.s3_client import S3Location
 from storage_nodes.s3_errors import from_client_error, s3_errors
-from storage_nodes.s3_upload import PartSizes
+from storage_nodes.s3_upload import PartSizes, Target
 from storage_nodes.testing.contract import sha256, some_name
 
 _MIB = 1 << 20
@@ -319,3 +320,35 @@ def test_parts_are_of_equal_length_and_lose_nothing(parts, part_bytes):
     assert b"".join(found) == b"".join(parts)
     assert all(len(part) == part_bytes for part in found[:-1])
     assert all(0 < len(part) <= part_bytes for part in found)
+
+
+class _Coming:
+    """A server on which the claim of another is there when we put, and gone when we look."""
+
+    def __init__(self, times: int) -> None:
+        self.left, self.puts = times, 0
+
+    def put_object(self, **_asked: object) -> None:
+        self.puts += 1
+        if self.left:
+            self.left -= 1
+            raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
+
+    def get_object(self, **_asked: object) -> None:
+        raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
+
+    def delete_object(self, **_asked: object) -> None: ...
+
+
+def test_a_claim_that_goes_between_two_looks_is_asked_for_again():
+    coming = _Coming(times=3)
+    with claimed(Target(coming, "node-s3", "bucket", "key", sha256(b"ours"), {}, {}), "claim"):
+        assert coming.puts == 4
+
+
+def test_a_claim_that_comes_and_goes_for_ever_is_given_up():
+    with (
+        pytest.raises(NodeUnavailable, match="end all the time"),
+        claimed(Target(_Coming(10**9), "node-s3", "bucket", "key", sha256(b"ours"), {}, {}), "claim"),
+    ):
+        pass
