@@ -72,7 +72,7 @@ def swap(doc: Doc, random: Random) -> None:
 def swap_values(doc: Doc, random: Random) -> None:
     """Let two elements trade their values: what identifies gets a harmless name."""
     one, other = any_node(doc, random), any_node(doc, random)
-    one.value, other.value = other.value, one.value
+    one.value, other.value = deepcopy(other.value), deepcopy(one.value)  # one may stand inside the other
 
 
 def retag(doc: Doc, random: Random) -> None:

@@ -1,7 +1,9 @@
 """One mutated file: where it began and what was done to it, short enough to be written down."""
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 
@@ -35,10 +37,11 @@ class Case:
         places = [(NAMES.index(name), Random(seed)) for name, seed in self.steps]
         bends = [(STRUCTURE[place], random) for place, random in places if place < len(STRUCTURE)]
         if bends:
-            doc = read(raw)
-            for bend, random in bends:
-                bend(doc, random)
-            raw = doc.written()
+            with _nested_deep():
+                doc = read(raw)
+                for bend, random in bends:
+                    bend(doc, random)
+                raw = doc.written()
         for place, random in places:
             if place >= len(STRUCTURE):
                 raw = torn.TEARS[place - len(STRUCTURE)](raw, random)
@@ -49,3 +52,14 @@ class Case:
         found = dict.fromkeys(sources.source(self.source).canaries)
         found.update(dict.fromkeys(text.encode() for _vr, text in sources.CANARIES.values()))
         return list(found)
+
+
+@contextmanager
+def _nested_deep() -> Iterator[None]:
+    """Let the tool copy and write what it nested by the hundred; the engine gets no such leave."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(20_000)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
