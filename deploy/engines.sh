@@ -13,6 +13,7 @@ need dicom3tools                   have dciodvfy
 need dcm2niix                      have dcm2niix
 need strace                        have strace
 need curl                          have curl
+need chromium                      have chromium
 need postgresql                    there "/usr/lib/postgresql/*/bin/initdb"
 need "patroni python3-etcd python3-psycopg2" have patroni
 need etcd-server                   have etcd
