@@ -1,3 +1,4 @@
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -16,6 +17,9 @@ from storage_nodes.errors import NodeError, NodeUnavailable, ObjectDamaged, Obje
 from storage_nodes.node import Buffer
 
 _log = structlog.get_logger(__name__)
+
+_WHOLE_BYTES: Final = 1 << 20
+"""How much `is_whole` holds at a time."""
 
 
 class NoCopyLeft(Exception):  # noqa: N818 (reads as what happened)
@@ -84,6 +88,19 @@ class ReplicaSource:
                 return data
         told = "; ".join(f"{name}: {trouble}" for name, trouble in self._troubles.items())
         raise NoCopyLeft(told or "the index knows of no good copy")
+
+    def is_whole(self) -> bool:
+        """Read all of it and tell whether that has the digest of the index.
+
+        For a reader who cannot tell wrong bytes from right ones by the object itself. After False, `reject`.
+
+        Raises:
+            NoCopyLeft: as `read`.
+        """
+        digest = hashlib.sha256()
+        for start in range(0, self.size, _WHOLE_BYTES):
+            digest.update(self.read(start, _WHOLE_BYTES))
+        return digest.digest() == self._located.sha256
 
     def _answer(self, race: Race[Buffer], asked: list[str], length: int) -> Buffer | None:
         """Wait for one of those asked; None: it failed, or another node should be asked as well."""

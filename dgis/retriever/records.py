@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 import sqlalchemy as sa
 
-from deid.keys.values import PatientKey
+from deid.keys.values import KeyMissing, KeyShredded, PatientKey
 from deid.seal.reader import CompanionReader, open_companion, read_names
 from deid.seal.values import SealNames, SealReason, SealRefused
 from dgis import layouts
@@ -181,6 +181,10 @@ class Companion:
             key = self._key_of(names.patient_key)
         except ValueError as error:
             raise SealRefused(SealReason.DAMAGED) from error
+        except (KeyMissing, KeyShredded) as error:
+            if source.is_whole():
+                raise
+            raise SealRefused(SealReason.DAMAGED) from error  # another copy may name another key
         reader = open_companion(source, key, names)
         self._patient_key = names.patient_key
         return reader

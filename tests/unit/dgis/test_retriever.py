@@ -4,6 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from catalog.tables import PHI
+from deid.keys.values import KeyMissing
 from dgis.keyholder.client import KeyholderClient
 from dgis.keyholder.protocol import KeyholderGone
 from dgis.keyholder.server import KeyholderServer
@@ -188,6 +189,36 @@ def test_a_damaged_companion_is_read_from_the_next_copy(site, keyholder, publish
     spoil(site, Kind.SEALED, "a", at)
     prepared = site.retriever(keyholder).prepare(site.refs(CLEARED))
     assert [gathered(each) for each in prepared] == [image.dataset for image in published]
+
+
+def test_a_companion_that_names_another_key_is_read_from_the_next_copy(site, keyholder, published):
+    name = site.rows(PHI.series)[0].patient_key.encode()
+    other = bytes([name[0] ^ 1]) + name[1:]  # as good a name, of no patient
+    for node in "abc":  # until it was that of the nearest
+        objects = site.grid.memory[node].objects
+        good = dict(objects)
+        for each in [each for each in objects if each.startswith(f"{Kind.SEALED}/")]:
+            assert objects[each].count(name) == 1
+            objects[each] = objects[each].replace(name, other)
+        site.restorer.forget()
+        prepared = site.retriever(keyholder).prepare(site.refs(CLEARED))
+        assert [gathered(each) for each in prepared] == [image.dataset for image in published]
+        objects.update(good)
+        if "suspicious" in states(site, Kind.SEALED).values():
+            break
+    assert states(site, Kind.SEALED)[node] == "suspicious"
+
+
+def test_a_key_that_is_not_there_is_no_fault_of_the_copies(site, keyholder, published, monkeypatch):
+    def missing(name):
+        raise KeyMissing(name)
+
+    monkeypatch.setattr(site.keys, "get", missing)
+    site.restorer.forget()
+    prepared = site.retriever(keyholder).prepare(site.refs(CLEARED))
+    with pytest.raises(NotHere, match="no key store that answers"):
+        gathered(prepared[0])
+    assert set(states(site, Kind.SEALED).values()) == {"available"}
 
 
 def test_companions_that_are_all_damaged_give_a_clear_refusal(site, keyholder, published):

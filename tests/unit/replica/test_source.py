@@ -89,6 +89,16 @@ def test_when_every_copy_is_wrong_that_is_said_of_each(published):
         assert f"{node}: " in str(caught.value)
 
 
+def test_all_of_a_copy_can_be_held_against_the_index(published):
+    grid, new, located = published
+    source = source_of(grid, located)
+    assert source.is_whole()
+    grid.memory[located.nodes[0]].objects[new.name] = BODY[:-1] + b"?"
+    assert not source.is_whole()
+    assert source.reject()
+    assert source.is_whole()
+
+
 def test_reject_before_any_read_blames_nobody(published):
     grid, new, located = published
     assert source_of(grid, located).reject()
