@@ -10,6 +10,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from dgis.cli.uniform import with_home
+
 _COMMANDS = {
     "serve": "dgis.cli.serve:serve",
     "demo": "dgis.cli.demo:demo",
@@ -70,7 +72,7 @@ class _LoadedWhenAsked(TyperGroup):
             around.add_typer(found, name=cmd_name)
         else:
             around.command(cmd_name)(found)
-        return cast("TyperGroup", get_command(around)).commands[cmd_name]
+        return with_home(cast("TyperGroup", get_command(around)).commands[cmd_name])
 
 
 app = typer.Typer(
