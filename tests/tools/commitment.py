@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset
 from pynetdicom import AE, build_role, evt
+from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from tests.gateway import wait_until
@@ -107,15 +108,27 @@ class Requestor(Inbox):
         for context in contexts:
             self._ae.add_requested_context(context)
         self._address, self._called = address, called
+        self._answered = 0
 
     def __enter__(self):
         handlers = [(evt.EVT_N_EVENT_REPORT, self.handle)]
         self.association = self._ae.associate(*self._address, ae_title=self._called, evt_handlers=handlers)
         assert self.association.is_established
+        self._send = self.association.dimse.send_msg
+        self.association.dimse.send_msg = self._sent
         return self
 
     def __exit__(self, *_details):
+        # pynetdicom releases also while it answers a report; the answer then breaks its own state machine.
+        wait_until(self._all_answered, 60, "the reports that came are answered")
         self.association.release()
+
+    def _sent(self, primitive, context_id):
+        self._send(primitive, context_id)
+        self._answered += isinstance(primitive, N_EVENT_REPORT)
+
+    def _all_answered(self):
+        return self._answered >= len(self.reports) or not self.association.is_established
 
     def ask(self, transaction, pairs, action_type=1, instance=INSTANCE):
         """Send an N-ACTION; returns its status."""
