@@ -16,7 +16,7 @@ from catalog import text
 from catalog.attributes import STORED
 from catalog.extract import Attributes, Row
 from catalog.query import Level
-from catalog.sql import OneOfIds, Statements, insert_ignoring
+from catalog.sql import OneOfIds, Statements, insert_each
 from catalog.tables import Family, folded_columns
 
 
@@ -151,5 +151,4 @@ _FILLED = {
 def write_name_words(connection: Connection, family: Family, names: Iterable[tuple[int, str]]) -> None:
     """Make patients findable by the words of their names; (patient row, name) pairs."""
     rows = [{"patient_row": row, "word": word} for row, name in names for word in text.words(name)]
-    if rows:
-        connection.execute(insert_ignoring(connection, family.name_word), rows)
+    insert_each(connection, family.name_word, rows)

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, Select, bindparam, select
 
-from catalog.sql import OneOf, json_list
+from catalog.sql import OneOf, Statements, json_list
 from catalog.tables import PHI
 
 
@@ -21,9 +22,21 @@ class Standing:
 
 def standing(connection: Connection, sop_instance_uids: Iterable[str]) -> dict[str, Standing]:
     """Return the standing of each known original by its SOP Instance UID."""
+    uids = json_list(sop_instance_uids)
+    rows = _STATEMENTS.get(connection, "standing", _by_uid).run(connection, {"uids": uids})
+    return {
+        row.sop_instance_uid: Standing(
+            row.id, row.series_row, row.record_key is not None, row.sop_instance_uid
+        )
+        for row in rows
+    }
+
+
+_STATEMENTS = Statements(4)
+
+
+def _by_uid() -> Select[Any]:
     columns = PHI.instance.c
-    statement = select(columns.id, columns.series_row, columns.record_key, columns.sop_instance_uid).where(
+    return select(columns.id, columns.series_row, columns.record_key, columns.sop_instance_uid).where(
         OneOf(columns.sop_instance_uid, bindparam("uids"))
     )
-    rows = connection.execute(statement, {"uids": json_list(sop_instance_uids)})
-    return {uid: Standing(row, series, key is not None, uid) for row, series, key, uid in rows}

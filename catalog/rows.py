@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, Table, bindparam, select
 from catalog.counts import add_counts, write_name_words
 from catalog.extract import Attributes
 from catalog.query import Level
-from catalog.sql import OneOf, Statements, insert_ignoring, json_list
+from catalog.sql import OneOf, Statements, insert_new, json_list
 from catalog.tables import Family
 
 Key = tuple[str | int, ...]
@@ -74,9 +74,8 @@ def write(connection: Connection, family: Family, entries: Sequence[Entry]) -> l
     ]
     by_uid = {str(row["sop_instance_uid"]): row for row in reversed(rows)}
     table = family.instance
-    statement = insert_ignoring(connection, table).returning(table.c.id, table.c.sop_instance_uid)
     ordered = [by_uid[uid] for uid in sorted(by_uid)]
-    inserted = {uid: row_id for row_id, uid in connection.execute(statement, ordered)}
+    inserted = {uid: row_id for row_id, uid in insert_new(connection, table, ordered, ("sop_instance_uid",))}
     written: list[Written | None] = []
     for entry, row in zip(entries, rows, strict=True):
         uid = str(row["sop_instance_uid"])
@@ -168,7 +167,8 @@ def _inserted(
     wanted: Iterable[Key],
 ) -> dict[Key, int]:
     """Insert rows and return their ids; those another gateway was faster with are looked up."""
-    returned = insert_ignoring(connection, table).returning(table.c.id, *(table.c[name] for name in columns))
-    made: dict[Key, int] = {tuple(key): row_id for row_id, *key in connection.execute(returned, rows)}
+    made: dict[Key, int] = {
+        tuple(key): row_id for row_id, *key in insert_new(connection, table, rows, columns)
+    }
     lost = [key for key in wanted if key not in made]
     return made | (_existing(connection, table, columns, lost) if lost else {})

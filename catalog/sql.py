@@ -2,18 +2,30 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Connection, CursorResult, Dialect, Select, Table, Update
+from sqlalchemy import (
+    CompoundSelect,
+    Connection,
+    CursorResult,
+    Dialect,
+    Select,
+    Table,
+    Update,
+    bindparam,
+    func,
+    select,
+)
+from sqlalchemy import Insert as PlainInsert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-Statement = Select[Any] | CompoundSelect[Any] | Update
 Insert = sqlite.Insert | postgresql.Insert
+Statement = Select[Any] | CompoundSelect[Any] | Update | PlainInsert
 
 # The constructs below have no declared type: SQLite knows no booleans, and SQLAlchemy would compare a Boolean
 # with 1, which hides the column from the index.
@@ -176,11 +188,12 @@ class Prepared:
     """A statement built and compiled once, executed many times with values alone.
 
     Building and compiling a query of forty columns costs more than SQLite takes to answer it. The
-    parameters are those named by `bindparam` in the statement.
+    parameters are those named by `bindparam` in the statement; of an INSERT they are `columns`, all of them.
+    Values go to the driver as they are.
     """
 
-    def __init__(self, statement: Statement, dialect: Dialect) -> None:
-        compiled = statement.compile(dialect=dialect)
+    def __init__(self, statement: Statement, dialect: Dialect, columns: Sequence[str] | None = None) -> None:
+        compiled = statement.compile(dialect=dialect, column_keys=columns)
         self.sql = str(compiled)
         self._order = None if compiled.positiontup is None else tuple(compiled.positiontup)
         self._fixed = dict(compiled.construct_params(_check=False))
@@ -216,7 +229,13 @@ class Statements:
         self._prepared: OrderedDict[Hashable, Prepared] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, connection: Connection, key: Hashable, build: Callable[[], Statement]) -> Prepared:
+    def get(
+        self,
+        connection: Connection,
+        key: Hashable,
+        build: Callable[[], Statement],
+        columns: Sequence[str] | None = None,
+    ) -> Prepared:
         """Return the statement for `key`, built where it is not there yet."""
         full = (connection.dialect.name, connection.dialect.driver, key)
         with self._lock:
@@ -224,9 +243,42 @@ class Statements:
             if found is not None:
                 self._prepared.move_to_end(full)
                 return found
-        made = Prepared(build(), connection.dialect)
+        made = Prepared(build(), connection.dialect, columns)
         with self._lock:
             self._prepared[full] = made
             if len(self._prepared) > self._capacity:
                 self._prepared.popitem(last=False)
         return made
+
+
+def insert_each(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that all have the same columns, leaving alone what unique columns forbid."""
+    if rows:
+        columns = tuple(rows[0])
+        key = ("insert", table.name, columns)
+        prepared = _INSERTS.get(connection, key, lambda: insert_ignoring(connection, table), columns)
+        prepared.run_each(connection, rows)
+
+
+def insert_new(
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], returned: tuple[str, ...]
+) -> list[tuple[Any, ...]]:
+    """Insert as `insert_each`; return the id and the `returned` columns of each row that was new."""
+    columns = [table.c[name] for name in ("id", *returned)]
+    if connection.dialect.name == "postgresql":
+        statement = insert_ignoring(connection, table).returning(*columns)
+        return [tuple(row) for row in connection.execute(statement, [dict(row) for row in rows])]
+    # One transaction writes at a time, and gives a row an id above all that there are: what is above now is
+    # what this one has inserted. RETURNING would be one statement a row, or a new text for each batch.
+    last = _INSERTS.get(connection, ("last", table.name), lambda: select(func.max(table.c.id)))
+    before = last.run(connection, {}).scalar() or 0
+    insert_each(connection, table, rows)
+    new = _INSERTS.get(
+        connection,
+        ("new", table.name, returned),
+        lambda: select(*columns).where(table.c.id > bindparam("before")),
+    )
+    return [tuple(row) for row in new.run(connection, {"before": before})]
+
+
+_INSERTS = Statements(64)

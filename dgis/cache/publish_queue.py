@@ -6,7 +6,7 @@ from enum import Enum
 
 import sqlalchemy as sa
 
-from dgis.cache.sql import in_lists, upsert
+from dgis.cache.sql import Upsert, in_lists
 from dgis.tables import publish_job
 
 
@@ -48,27 +48,29 @@ def arrived(
         }
         for series_id, count in sorted(added.items())  # one order for all: no deadlock between writers
     ]
-    excluded = sa.literal_column("excluded.pending_instances", sa.BigInteger)
-    was_published = publish_job.c.state == State.PUBLISHED.value
-    upsert(
-        connection,
-        publish_job,
-        rows,
-        key=("phi_series_id", "gateway_id"),
-        update={
-            "pending_instances": publish_job.c.pending_instances + excluded,
-            "last_received_ms": now_ms,
-            "released_ms": None,
-            "due_ms": sa.case(
-                (publish_job.c.state == State.FAILED.value, publish_job.c.due_ms), else_=due_ms
-            ),
-            "first_received_ms": sa.case((was_published, now_ms), else_=publish_job.c.first_received_ms),
-            "attempts": sa.case((was_published, 0), else_=publish_job.c.attempts),
-            "last_error": sa.case((was_published, None), else_=publish_job.c.last_error),
-            "step": sa.case((was_published, None), else_=publish_job.c.step),
-            "state": sa.case((was_published, State.WAITING.value), else_=publish_job.c.state),
-        },
-    )
+    _ARRIVED.run(connection, rows)
+
+
+_new = {name: sa.literal_column(f"excluded.{name}", column.type) for name, column in publish_job.c.items()}
+_was_published = publish_job.c.state == sa.literal_column(f"'{State.PUBLISHED.value}'")
+_failed = publish_job.c.state == sa.literal_column(f"'{State.FAILED.value}'")
+_ARRIVED = Upsert(
+    publish_job,
+    key=("phi_series_id", "gateway_id"),
+    update={
+        "pending_instances": publish_job.c.pending_instances + _new["pending_instances"],
+        "last_received_ms": _new["last_received_ms"],
+        "released_ms": sa.null(),
+        "due_ms": sa.case((_failed, publish_job.c.due_ms), else_=_new["due_ms"]),
+        "first_received_ms": sa.case(
+            (_was_published, _new["first_received_ms"]), else_=publish_job.c.first_received_ms
+        ),
+        "attempts": sa.case((_was_published, _new["attempts"]), else_=publish_job.c.attempts),
+        "last_error": sa.case((_was_published, sa.null()), else_=publish_job.c.last_error),
+        "step": sa.case((_was_published, sa.null()), else_=publish_job.c.step),
+        "state": sa.case((_was_published, _new["state"]), else_=publish_job.c.state),
+    },
+)
 
 
 def released(

@@ -1,5 +1,6 @@
 """Writing the cache's rows for a batch of entries and what the catalog said of them."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -7,9 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from catalog.sql import OneOf, OneOfIds, Statements, json_list
 from dgis.cache.outcomes import Conflict, Duplicate, New, Outcome, Unreadable
 from dgis.cache.scan import Condition, Found
-from dgis.cache.sql import in_lists, location_of, location_values, storable, upsert
+from dgis.cache.sql import Upsert, excluded, in_lists, location_of, location_values, storable
 from dgis.cache.values import Location
 from dgis.cache.verdicts import Kind
 from dgis.tables import cache_conflict, cache_instance, cache_segment, cache_series
@@ -68,8 +70,12 @@ def checkpoint(connection: sa.Connection, gateway_id: str, locations: Iterable[L
         {"id": name, "gateway_id": gateway_id, "epoch": last.epoch, "indexed_to": last.end}
         for name, last in sorted(ends.items())
     ]
-    update: dict[str, Any] = {name: sa.literal_column(f"excluded.{name}") for name in ("epoch", "indexed_to")}
-    upsert(connection, cache_segment, rows, key=("id",), update=update)
+    _MARKS.run(connection, rows)
+
+
+_MARKS = Upsert(cache_segment, key=("id",), update=excluded("epoch", "indexed_to"))
+_SERIES = Upsert(cache_series, key=("gateway_id", "phi_series_id"), update=excluded("last_used_ms"))
+_STATEMENTS = Statements(8)
 
 
 def refresh_series(connection: sa.Connection, gateway_id: str, series_ids: Iterable[int]) -> None:
@@ -168,8 +174,7 @@ class _Batch:
 
     def write(self) -> None:
         for table, rows in ((cache_instance, self._instances), (cache_conflict, self._conflicts)):
-            if rows:
-                self._connection.execute(sa.insert(table), rows)
+            _insert(self._connection, table, rows)
         series = [
             {
                 "gateway_id": self._gateway_id,
@@ -179,26 +184,41 @@ class _Batch:
             }
             for number, used in sorted(self._series.items())
         ]
-        update: dict[str, Any] = {"last_used_ms": sa.literal_column("excluded.last_used_ms")}
-        upsert(self._connection, cache_series, series, key=("gateway_id", "phi_series_id"), update=update)
+        _SERIES.run(self._connection, series)
 
     def _drop(self, found: Found, kept: Location) -> None:
         if kept != found.location:  # equal: read a second time, these very bytes are in use
             self.recorded.garbage.append(found.location)
 
     def _cached(self, instance_ids: Sequence[int]) -> dict[int, Location]:
-        known: dict[int, Location] = {}
-        for part in in_lists(instance_ids):
-            mine = cache_instance.c.gateway_id == self._gateway_id
-            query = sa.select(cache_instance).where(mine, cache_instance.c.phi_instance_id.in_(part))
-            known |= {row.phi_instance_id: location_of(row) for row in self._connection.execute(query)}
-        return known
+        if not instance_ids:
+            return {}
+        lookup = _STATEMENTS.get(self._connection, "cached", _by_instance)
+        found = lookup.run(self._connection, {"gateway": self._gateway_id, "ids": json.dumps(instance_ids)})
+        return {row.phi_instance_id: location_of(row) for row in found}
 
     def _disputed(self, uids: Sequence[str]) -> dict[tuple[str, bytes], Location]:
-        held: dict[tuple[str, bytes], Location] = {}
-        for part in in_lists(uids):
-            mine = cache_conflict.c.gateway_id == self._gateway_id
-            query = sa.select(cache_conflict).where(mine, cache_conflict.c.sop_instance_uid.in_(part))
-            for row in self._connection.execute(query):
-                held[row.sop_instance_uid, bytes(row.sha256)] = location_of(row)
-        return held
+        if not uids:
+            return {}
+        lookup = _STATEMENTS.get(self._connection, "disputed", _by_uid)
+        found = lookup.run(self._connection, {"gateway": self._gateway_id, "uids": json_list(uids)})
+        return {(row.sop_instance_uid, bytes(row.sha256)): location_of(row) for row in found}
+
+
+def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        columns = tuple(rows[0])
+        insert = _STATEMENTS.get(connection, (table.name, columns), lambda: sa.insert(table), columns)
+        insert.run_each(connection, rows)
+
+
+def _by_instance() -> sa.Select[Any]:
+    columns = cache_instance.c
+    listed = OneOfIds(columns.phi_instance_id, sa.bindparam("ids"))
+    return sa.select(cache_instance).where(columns.gateway_id == sa.bindparam("gateway"), listed)
+
+
+def _by_uid() -> sa.Select[Any]:
+    columns = cache_conflict.c
+    listed = OneOf(columns.sop_instance_uid, sa.bindparam("uids"))
+    return sa.select(cache_conflict).where(columns.gateway_id == sa.bindparam("gateway"), listed)

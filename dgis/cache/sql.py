@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from catalog.sql import Insert, Statements
 from dgis.cache.values import Location
 
 T = TypeVar("T")
@@ -65,6 +66,37 @@ def upsert(
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     statement = insert(table).on_conflict_do_update(index_elements=list(key), set_=dict(update))
     connection.execute(statement, [dict(row) for row in rows])
+
+
+class Upsert:
+    """Rows into one table, or new values for those whose key is there; prepared once a database.
+
+    `update` names columns and what they become; the new values are called `excluded.<column>` in it.
+    """
+
+    def __init__(self, table: sa.Table, *, key: Sequence[str], update: Mapping[str, Any]) -> None:
+        self._table = table
+        self._key = list(key)
+        self._update = dict(update)
+        self._prepared = Statements(4)
+
+    def run(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write rows, all of which have the same columns."""
+        if not rows:
+            return
+        columns = tuple(rows[0])
+        self._prepared.get(connection, columns, lambda: self._statement(connection), columns).run_each(
+            connection, rows
+        )
+
+    def _statement(self, connection: sa.Connection) -> Insert:
+        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        return insert(self._table).on_conflict_do_update(index_elements=self._key, set_=self._update)
+
+
+def excluded(*columns: str) -> dict[str, Any]:
+    """Return the `update` of an `Upsert` that takes the new value of these columns."""
+    return {name: sa.literal_column(f"excluded.{name}") for name in columns}
 
 
 def in_lists(values: Sequence[T]) -> Iterator[list[T]]:
