@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,6 +12,7 @@ from catalog.attributes import ATTRIBUTES, STORED, Attribute, Kind
 from catalog.charset import Encodings, decode, encodings_of
 from catalog.query import Level
 from catalog.tables import folded_columns
+from deid.alike import Place, Walker
 from deid.elements import Buffer, WalkError, detect_encoding, elements, encoding_of
 
 Row = dict[str, str | int | None]
@@ -121,6 +122,7 @@ _READERS = {
 }
 _DEPTHS = {tag: attribute.level.depth for tag, (attribute, _read, _columns) in _READERS.items()}
 _LAST_TAG = max(_DEPTHS)
+_WALKER = Walker((*_DEPTHS, _SPECIFIC_CHARACTER_SET))
 
 
 @lru_cache(maxsize=4096)
@@ -165,19 +167,36 @@ def extract(header: Buffer, transfer_syntax: str) -> Attributes:
     Pixel data need not be there. Of a header that is cut short or damaged, what stands before the damage
     is taken; nothing is ever raised for content.
     """
+    return extract_known(header, transfer_syntax)[0]
+
+
+def extract_known(header: Buffer, transfer_syntax: str) -> tuple[Attributes, bool]:
+    """Read as `extract`, and tell whether no attribute can follow: more of the data set gives nothing new."""
     encoding = detect_encoding(header, encoding_of(transfer_syntax))
-    order = encoding.order
+    begins = _WALKER.walk(header, encoding)
     rows = tuple(dict(row) for row in _EMPTY)
-    encodings: Encodings = ()
-    with suppress(WalkError):
-        for tag, _vr, _start, value, length, _end in elements(header, encoding):
-            if tag > _LAST_TAG:
-                break
-            if length <= 0:  # empty, or a sequence of undefined length
-                continue
-            if tag in _DEPTHS:
-                raw = bytes(header[value : value + min(length, MAX_VALUE_BYTES)])
-                rows[_DEPTHS[tag]].update(_columns(tag, raw, order, encodings))
-            elif tag == _SPECIFIC_CHARACTER_SET:
-                encodings = encodings_of(bytes(header[value : value + min(length, MAX_VALUE_BYTES)]))
-    return Attributes(*rows)
+    encodings = _fill(rows, header, encoding.order, begins.wanted, ())
+    over = begins.over
+    if not over:
+        with suppress(WalkError):
+            for tag, _vr, _start, value, length, _end in elements(header, encoding, begins.end):
+                if tag > _LAST_TAG:
+                    over = True
+                    break
+                encodings = _fill(rows, header, encoding.order, ((tag, value, length),), encodings)
+    return Attributes(*rows), over
+
+
+def _fill(
+    rows: tuple[Row, ...], header: Buffer, order: str, places: Iterable[Place], encodings: Encodings
+) -> Encodings:
+    """Put the values that lie at places of a header into rows; return the character sets from there on."""
+    for tag, value, length in places:
+        if length <= 0:  # empty, or a sequence of undefined length
+            continue
+        if tag in _DEPTHS:
+            raw = bytes(header[value : value + min(length, MAX_VALUE_BYTES)])
+            rows[_DEPTHS[tag]].update(_columns(tag, raw, order, encodings))
+        elif tag == _SPECIFIC_CHARACTER_SET:
+            encodings = encodings_of(bytes(header[value : value + min(length, MAX_VALUE_BYTES)]))
+    return encodings

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from catalog import ingest as catalog
 from catalog.contributors import PublisherGrant
-from catalog.extract import Attributes, extract
+from catalog.extract import Attributes, extract, extract_known
 from catalog.lookup import Standing, standing
 from deid.deflate import is_deflated
 from dgis.cache.extent import EvictedError
@@ -16,8 +16,9 @@ from dgis.cache.values import StoreMeta
 from dgis.identity.wire import from_json
 from dgis.keyholder.protocol import Identifiers, Keys
 
-# Every attribute the catalog wants stands before the bulk of a data set; vendors' private groups in front of
-# them have been seen with 120 KB.
+# Every attribute the catalog wants stands before the bulk of a data set, mostly within some kilobytes;
+# vendors' private groups in front of them have been seen with 120 KB.
+_SHORT_HEADER_BYTES = 16 << 10
 _HEADER_BYTES = 512 << 10
 _LONG_HEADER_BYTES = 32 << 20  # tried where the first stretch names no study: thousands of references
 HEADER_BYTES = (_HEADER_BYTES, _LONG_HEADER_BYTES)
@@ -44,7 +45,8 @@ def ingester(facility: str, pseudonyms: Pseudonyms, grant: PublisherGrant) -> In
             for index, key in zip(legible, keys, strict=True)
         ]
         said = catalog.ingest(connection, batch, grant)
-        known = standing(connection, _uids_to_look_up(batch, said))
+        old = _uids_to_look_up(batch, said)
+        known = standing(connection, old) if old else {}
         outcomes: dict[int, Outcome] = {
             index: _outcome(outcome, received, known)
             for index, received, outcome in zip(legible, batch, said, strict=True)
@@ -73,22 +75,29 @@ def whose(arrival: Arrival) -> Identifiers | None:
 
 def _attributes(arrival: Arrival) -> Attributes | str:
     found: Attributes | str = ""
-    for length in HEADER_BYTES:
-        try:
-            with arrival.open() as extent:
+    try:
+        with arrival.open() as extent:
+            head = extent.read(0, _SHORT_HEADER_BYTES)
+            if not is_deflated(arrival.meta.transfer_syntax):
+                short, whole = extract_known(head, arrival.meta.transfer_syntax)
+                if whole:
+                    return _judged(arrival.meta, short)
+            for length in HEADER_BYTES:
                 head = extent.read(0, length)
-        except EvictedError:
-            return "its bytes are gone"
-        found = _read(arrival.meta, head, length)
-        if isinstance(found, Attributes) or len(head) < length:
-            break
+                found = _read(arrival.meta, head, length)
+                if isinstance(found, Attributes) or len(head) < length:
+                    break
+    except EvictedError:
+        return "its bytes are gone"
     return found
 
 
 def _read(meta: StoreMeta, head: bytes, length: int) -> Attributes | str:
     found = read_head(head, meta.transfer_syntax, length)
-    if found is None:
-        return "its deflated bytes are damaged"
+    return "its deflated bytes are damaged" if found is None else _judged(meta, found)
+
+
+def _judged(meta: StoreMeta, found: Attributes) -> Attributes | str:
     # The door compared the UIDs when it answered; what the index stands on is what it answered for.
     if found.sop_instance_uid != meta.sop_instance_uid:
         return "its SOP Instance UID is not the one it was sent under"

@@ -1,10 +1,9 @@
 """Who a data set is, from its first bytes: the four UIDs that find it again. Nothing else is decoded."""
 
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from struct import Struct
 
+from deid.alike import Walker
 from deid.deflate import is_deflated
 from deid.elements import Buffer, Encoding, WalkError, detect_encoding, elements, encoding_of
 from dgis.dimse.status import Refusal, Status
@@ -25,14 +24,7 @@ _LONGEST_INFLATED_BYTES = 8 << 20  # a header that inflates beyond it is no head
 _MOST_ELEMENTS = 20_000  # of the top level, before the series UID; real headers have hundreds
 _LONGEST_VALUE_BYTES = 128  # more of a UID is not looked at: 64 is the most a UID has
 
-_EXPLICIT = Struct("<HH2sH").unpack_from
-_IMPLICIT = Struct("<HHI").unpack_from
-_HEADER_BYTES = 8
-_UNDEFINED = 0xFFFFFFFF
-_DELIMITER_GROUP = 0xFFFE
-_SHORT_FORM = frozenset(  # PS3.5 7.1.2: VRs whose length has two bytes
-    b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()
-)
+_WALKER = Walker(_WORDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +53,15 @@ def identify(head: Buffer, transfer_syntax: str, *, whole: bool = True) -> Ident
     """
     if is_deflated(transfer_syntax):
         head, whole = _inflated(head, whole=whole)
+    encoding = detect_encoding(head, encoding_of(transfer_syntax))
+    begins = _WALKER.walk(head, encoding)
     values: dict[int, str] = {}
-    passed = False
-    try:
-        encoding = detect_encoding(head, encoding_of(transfer_syntax))
-        for number, (tag, offset, length) in enumerate(_values(head, encoding)):
-            if tag in _WORDS and tag not in values:
-                raw = bytes(head[offset : offset + min(length, _LONGEST_VALUE_BYTES)])
-                values[tag] = raw.rstrip(b"\0 ").decode("ascii", "replace")
-            passed = passed or tag > SERIES_INSTANCE_UID or number > _MOST_ELEMENTS
-            if len(values) == len(_WORDS) or number > _MOST_ELEMENTS:
-                break
-    except WalkError:
-        pass  # what stands before is good; whether it is enough is judged below
+    for tag, offset, length in begins.wanted:
+        if tag not in values:
+            values[tag] = _text(head, offset, length)
+    passed = begins.over
+    if len(values) < len(_WORDS):
+        passed = _seek(head, encoding, begins.end, values) or passed
     if len(values) == len(_WORDS) and all(map(is_uid, values.values())):
         return Identity(
             values[SOP_CLASS_UID],
@@ -90,34 +78,25 @@ def identify(head: Buffer, transfer_syntax: str, *, whole: bool = True) -> Ident
     return Refusal(Status.CANNOT_UNDERSTAND, f"{_WORDS[broken[0]]} is not a valid UID", broken)
 
 
-def _values(head: Buffer, encoding: Encoding) -> Iterator[tuple[int, int, int]]:
-    """Walk the top level: tag, offset and length of each value whose length is defined.
+def _text(head: Buffer, offset: int, length: int) -> str:
+    raw = bytes(head[offset : offset + min(length, _LONGEST_VALUE_BYTES)])
+    return raw.rstrip(b"\0 ").decode("ascii", "replace")
 
-    Plain elements, nearly all of a header, are stepped over here at a third of the cost of the full walk,
-    because every image passes; whatever is not plain is one step of that walk.
 
-    Raises:
-        WalkError: the bytes end or stop making sense.
-    """
-    position, end = 0, len(head)
-    while position < end:
-        group, number, length = 0, 0, _UNDEFINED
-        if end - position >= _HEADER_BYTES:
-            if encoding is Encoding.IMPLICIT_LE:
-                group, number, length = _IMPLICIT(head, position)
-            elif encoding is Encoding.EXPLICIT_LE:
-                group, number, vr, short = _EXPLICIT(head, position)
-                length = short if vr in _SHORT_FORM else _UNDEFINED
-        value = position + _HEADER_BYTES
-        if length <= end - value and group != _DELIMITER_GROUP:
-            yield group << 16 | number, value, length
-            position = value + length
-        else:
-            element = next(elements(head, encoding, position), None)
-            if element is None:
-                return
-            yield element.tag, element.value, max(element.length, 0)
-            position = element.end
+def _seek(head: Buffer, encoding: Encoding, start: int, values: dict[int, str]) -> bool:
+    """Look for what is missing behind the beginning of a header; whether the place for it was passed."""
+    passed = False
+    try:
+        for number, element in enumerate(elements(head, encoding, start)):
+            tag = element.tag
+            if tag in _WORDS and tag not in values:
+                values[tag] = _text(head, element.value, max(element.length, 0))
+            passed = passed or tag > SERIES_INSTANCE_UID or number > _MOST_ELEMENTS
+            if len(values) == len(_WORDS) or number > _MOST_ELEMENTS:
+                break
+    except WalkError:
+        pass  # what stands before is good; whether it is enough is judged by the caller
+    return passed
 
 
 def _inflated(head: Buffer, *, whole: bool) -> tuple[bytes, bool]:

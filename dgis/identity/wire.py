@@ -1,6 +1,7 @@
 """Assertions as JSON: written beside received bytes, read back when they are indexed, sealed with them."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from catalog.callers import PATTERN_FIELDS, Assertions
 from dgis.cache.values import Json
@@ -18,7 +19,13 @@ def to_json(assertions: Assertions) -> dict[str, Json]:
 
 def from_json(said: Mapping[str, object]) -> Assertions:
     """Return the assertions that `to_json` wrote."""
-    facts = {name: str(said[name]) for name in PATTERN_FIELDS if name in said}
+    facts = tuple(str(said[name]) if name in said else None for name in PATTERN_FIELDS)
     extra = said.get("extra", ())
     pairs = tuple((str(name), str(value)) for name, value in extra) if isinstance(extra, list) else ()
-    return Assertions(**facts, extra=pairs)
+    return _assertions(facts, pairs)
+
+
+@lru_cache(maxsize=256)
+def _assertions(facts: tuple[str | None, ...], extra: tuple[tuple[str, str], ...]) -> Assertions:
+    """Return one value for all images of a publisher: it is asked for with each."""
+    return Assertions(**dict(zip(PATTERN_FIELDS, facts, strict=True)), extra=extra)
