@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -58,6 +59,8 @@ from dgis.watch.steps import Step, timed
 
 _log = structlog.get_logger(__name__)
 
+
+_facts = lru_cache(maxsize=256)(to_json)  # asked for with each image
 
 # Whatever becomes of a query or a retrieve, the trail says what was asked.
 _MAY_BE_ASKED = frozenset({Note.QUERY_ENDED, Note.RETRIEVE_ENDED, Note.REQUEST_REFUSED})
@@ -129,7 +132,7 @@ class Door:
             called_ae=session.called_ae,
             peer_address=session.address,
             received_ms=self._behind.clock_ms(),
-            assertions=to_json(session.caller.assertions),
+            assertions=_facts(session.caller.assertions),
         )
         entry = self._writer(session).begin(meta)
         if isinstance(entry, cache.Refused):

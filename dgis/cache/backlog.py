@@ -42,6 +42,7 @@ class Backlog:
         self._left: deque[Tail] = deque()
         self._releases: list[Release] = []
         self._arrived = threading.Event()
+        self._ended = threading.Event()
 
     def follow(self, segment: Segment) -> None:
         """Index what is written into a segment of this process."""
@@ -62,19 +63,30 @@ class Backlog:
 
     def arrived(self) -> None:
         """Say that an entry became durable."""
+        if not self._arrived.is_set():
+            self._arrived.set()
+
+    def hurry(self) -> None:
+        """Let nobody wait any longer."""
         self._arrived.set()
+        self._ended.set()
 
     def finish(self, release: Release) -> None:
         """Say that an association is over."""
         with self._lock:
             self._releases.append(release)
-        self._arrived.set()
+        self.hurry()
 
     def wait(self, timeout_seconds: float) -> bool:
         """Wait until something arrives."""
         arrived = self._arrived.wait(timeout_seconds)
         self._arrived.clear()
         return arrived
+
+    def wait_for_end(self, timeout_seconds: float) -> None:
+        """Wait so long at most until an association is over, of those that were not waited for yet."""
+        self._ended.wait(timeout_seconds)
+        self._ended.clear()
 
     def take(self, limit: int) -> list[Found]:
         """Return the next entries by time of receipt; `done` ends the care for them."""

@@ -81,8 +81,9 @@ class Entry:
         """
         if not self._open:
             raise RuntimeError("the entry is closed")
+        header = self._header()
         if self._refused is None:
-            self._attempt(self._write_rest)
+            self._attempt(lambda: self._write_rest(header))
         if self._refused is None:
             failpoints.hit("cache.before_fsync")
             self._attempt(self._segment.sync)
@@ -90,7 +91,7 @@ class Entry:
             self.abandon()
             return self._refused
         failpoints.hit("cache.after_fsync")
-        location = self._header().location(self._segment.id)
+        location = header.location(self._segment.id)
         self._segment.advance(location)
         stored = Stored(location)
         self._close(stored)
@@ -143,7 +144,7 @@ class Entry:
             self._written += self._fill
             self._fill = 0
 
-    def _write_rest(self) -> None:
+    def _write_rest(self, header: EntryHeader) -> None:
         """Write what the chunk still holds and the head; small instances are one single write."""
         end = whole_blocks(self._fill)
         if not self._ask(end):
@@ -151,7 +152,7 @@ class Entry:
         self._chunk[self._fill : end] = bytes(
             end - self._fill
         )  # never a partial block: no read, no stale bytes
-        head = pack_entry_head(self._header(), self._meta)
+        head = pack_entry_head(header, self._meta)
         if self._first is None:
             self._chunk[: len(head)] = head
             self._segment.write(self._position, self._chunk[:end])

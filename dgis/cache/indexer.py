@@ -32,7 +32,10 @@ from dgis.cache.scan import Condition, Found
 _log = structlog.get_logger(__name__)
 BATCH = 256
 _GATHER_SECONDS = 0.005  # what arrives within it after a quiet time shares one transaction
-_STREAM_SECONDS = 0.1  # between transactions while images stream in: each costs the receiving threads time
+# Between transactions while images stream in, each of which costs the receiving threads time: at least, and
+# until an association ends whose images somebody may look for now, at most.
+_STREAM_SECONDS = 0.1
+_LONGEST_STREAM_SECONDS = 0.25
 _IDLE_SECONDS = 1.0
 _SWEEP_SECONDS = 0.05
 _FIRST_PAUSE_SECONDS = 0.1
@@ -101,7 +104,7 @@ class Indexer:
     def stop(self) -> None:
         """Index what is durable by now, where the database lets us, and end the thread."""
         self._stop.set()
-        self._log.backlog.arrived()
+        self._log.backlog.hurry()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -129,6 +132,9 @@ class Indexer:
         self._log.backlog.wait(_IDLE_SECONDS)
         streaming = last + _STREAM_SECONDS - time.monotonic()
         self._stop.wait(max(_GATHER_SECONDS, streaming))
+        longer = last + _LONGEST_STREAM_SECONDS - time.monotonic()
+        if longer > 0:
+            self._log.backlog.wait_for_end(longer)
         return time.monotonic()
 
     def _recover(self) -> None:

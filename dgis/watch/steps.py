@@ -1,10 +1,9 @@
 """One block around a step: what it took is counted, and it is a span where traces are on."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
 from time import perf_counter
+from types import TracebackType
 
 from prometheus_client import Histogram
 
@@ -27,15 +26,26 @@ class Step(StrEnum):
     COMMIT = "commit"
 
 
-@contextmanager
-def timed(step: Step) -> Iterator[None]:
+class timed:  # noqa: N801 - used as a block, like the functions of contextlib
     """Time what happens inside, however it ends."""
-    began = perf_counter()
-    try:
-        with tracing.span(step.value):
-            yield
-    finally:
-        _seconds_of(step).observe(perf_counter() - began)
+
+    __slots__ = ("_began", "_seconds", "_span")
+
+    def __init__(self, step: Step) -> None:
+        self._seconds = _seconds_of(step)
+        self._span = tracing.span(step.value)
+
+    def __enter__(self) -> None:
+        self._began = perf_counter()
+        self._span.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._span.__exit__(kind, error, trace)
+        finally:
+            self._seconds.observe(perf_counter() - self._began)
 
 
 @cache

@@ -24,18 +24,18 @@ from tests.unit.dgis.dimse.fakes import Archive, serving
 from tests.unit.dgis.site import CLEARED, phantom
 
 BUDGETS = {
-    "calls of the door a C-STORE of 35 KB": 470,  # 412
+    "calls of the door a C-STORE of 35 KB": 280,  # 244
     "calls of the door a further 128 KiB of a C-STORE": 25,  # 19.4
-    "calls of the door a C-ECHO": 155,  # 137
-    "calls of the log an instance": 130,  # 114
+    "calls of the door a C-ECHO": 150,  # 132
+    "calls of the log an instance": 105,  # 91
     "bytes held by the log for an instance of 4 MB": 40_000,  # 12,700: a copy would be millions
-    "calls an instance of indexing a batch": 860,  # 744
-    "SQL statements of indexing a batch": 22,  # 19, of 256 instances
-    "bytes an instance held at most while a batch is indexed": 12_000,  # 9,260
+    "calls an instance of indexing a batch": 530,  # 462
+    "SQL statements of indexing a batch": 22,  # 20, of 256 instances
+    "bytes an instance held at most while a batch is indexed": 9_000,  # 7,310
     "bytes an instance kept by caches after it is indexed": 2_000,  # 1,180: pseudonyms, bounded
-    "SQL statements of publishing a part": 74,  # 67, of 20 instances
-    "calls an instance of publishing": 3_050,  # 2,650
-    "SQL statements of a query": 4,  # 3
+    "SQL statements of publishing a part": 74,  # 68, of 20 instances
+    "calls an instance of publishing": 3_050,  # 2,640
+    "SQL statements of a query": 3,  # 2
     "calls a match of a query": 60,  # 42.5
 }
 _PATIENT = Limits(idle_seconds=600)
