@@ -1,6 +1,7 @@
 """Reading the bytes of one cached instance, safe from being freed meanwhile, in this process or another."""
 
 import contextlib
+import hashlib
 import mmap
 import os
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from dgis.cache.scan import data_digest, read_entry, read_meta
 from dgis.cache.values import Location, StoreMeta
 
 _CHUNK_BYTES = 256 << 10
+_DAMAGED = "a cached instance does not match its SHA-256"
 
 
 class EvictedError(Exception):
@@ -49,6 +51,17 @@ class Extent:
             yield piece
             position += len(piece)
 
+    def whole(self) -> bytes:
+        """Return the data set, read once and compared: what is returned is what was received.
+
+        Raises:
+            DamagedError: the bytes do not have the SHA-256 they were received with.
+        """
+        data = self.read(0, self.location.length)
+        if hashlib.sha256(data).digest() != self.location.sha256:
+            raise DamagedError(_DAMAGED)
+        return data
+
     def view(self) -> memoryview:
         """Return the data set as a buffer that takes no memory of ours until it is touched.
 
@@ -77,7 +90,7 @@ class Extent:
             DamagedError: the bytes do not have the SHA-256 they were received with.
         """
         if data_digest(self._descriptor, self.location) != self.location.sha256:
-            raise DamagedError("a cached instance does not match its SHA-256")
+            raise DamagedError(_DAMAGED)
 
 
 def _unmap(mapped: mmap.mmap) -> None:

@@ -58,6 +58,15 @@ class CutShortError(Exception):
     """An instance broke off after some of it was sent: nothing but an abort keeps the receiver from it."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """An instance that can leave at once; without a context it cannot be sent at all."""
+
+    instance: Outgoing
+    context: AgreedContext | None
+    pieces: Iterable[Buffer] = ()
+
+
 class Delivery:
     """Sends instances over one association.
 
@@ -76,32 +85,46 @@ class Delivery:
         self._originator = originator
         self._message_ids = itertools.cycle(range(1, _MESSAGE_IDS + 1))
         self._chosen: dict[tuple[str, str], AgreedContext | None] = {}
+        self._ready: _Ready | None = None
 
-    def send(self, instance: Outgoing) -> Outcome:
-        """Send one instance and wait for the receiver's word.
+    def send(self, instance: Outgoing, following: Outgoing | None = None) -> Outcome:
+        """Send one instance and wait for the receiver's word; meanwhile the `following` one is made ready.
 
         Raises:
             AssociationEndedError: the association is over.
         """
+        ready, self._ready = self._ready, None
+        if ready is None or ready.instance is not instance:
+            ready = self._opened(instance)
+        if ready.context is None:
+            return Outcome.FAILED
+        command = self._command(instance)
+        as_stored = ready.context.transfer_syntax == instance.transfer_syntax
+        data = _whole(ready.pieces, instance.length if as_stored else None)
+        try:
+            self._association.send(ready.context.context_id, command, data)
+        except CutShortError as error:
+            raise self._association.abort("an instance broke off") from error
+        if following is not None:
+            self._ready = self._opened(following)
+        return self._outcome(command)
+
+    def _opened(self, instance: Outgoing) -> "_Ready":
+        """Have the first piece of an instance at hand: it comes when the whole was checked."""
         context = self._context(instance.sop_class_uid, instance.transfer_syntax)
         if context is None:
-            return Outcome.FAILED
-        as_stored = context.transfer_syntax == instance.transfer_syntax
+            return _Ready(instance, None)
         try:
             pieces = iter(
-                instance.open() if as_stored else self._transcoder.convert(instance, context.transfer_syntax)
+                instance.open()
+                if context.transfer_syntax == instance.transfer_syntax
+                else self._transcoder.convert(instance, context.transfer_syntax)
             )
             first = next(pieces, b"")
         except Exception as error:  # noqa: BLE001 - it cannot be had: this instance fails, the next may not
             _log.warning("suboperation_unavailable", error=type(error).__name__)
-            return Outcome.FAILED
-        command = self._command(instance)
-        data = _whole(itertools.chain((first,), pieces), instance.length if as_stored else None)
-        try:
-            self._association.send(context.context_id, command, data)
-        except CutShortError as error:
-            raise self._association.abort("an instance broke off") from error
-        return self._outcome(command)
+            return _Ready(instance, None)
+        return _Ready(instance, context, itertools.chain((first,), pieces))
 
     def _context(self, sop_class_uid: str, stored: str) -> AgreedContext | None:
         """The context to send over: as it lies if that was accepted, else the best conversion."""

@@ -24,10 +24,11 @@ def serve_get(turn: Turn) -> None:
     delivery = Delivery(association, turn.services.transcoder())
     tally = Tally(len(instances))
     with accounted(turn, tally):
-        for instance in instances:
+        for place, instance in enumerate(instances):
             if delivery.cancelled or cancelled(turn):
                 break
-            outcome = delivery.send(instance)
+            following = instances[place + 1] if tally.remaining > 1 else None
+            outcome = delivery.send(instance, following)
             tally.count(outcome, instance.sop_instance_uid)
             if tally.remaining:
                 association.hold(pending(turn, tally))  # leaves together with the next instance

@@ -92,7 +92,8 @@ class _Move:
             if self._cancelled:
                 _release(association)
                 return number
-            broken = not self._send_one(delivery, instance)
+            following = instances[number + 1] if number + 1 < len(instances) else None
+            broken = not self._send_one(delivery, instance, following)
             if self._tally.remaining:
                 self._turn.association.hold(pending(self._turn, self._tally))
                 self._turn.association.flush()
@@ -101,11 +102,11 @@ class _Move:
         _release(association)
         return len(instances)
 
-    def _send_one(self, delivery: Delivery, instance: Outgoing) -> bool:
+    def _send_one(self, delivery: Delivery, instance: Outgoing, following: Outgoing | None) -> bool:
         """Send one instance; False where the association to the destination ended."""
         ended = False
         try:
-            outcome = delivery.send(instance)
+            outcome = delivery.send(instance, following)
         except AssociationEndedError as error:
             outcome, ended = Outcome.FAILED, True
             self._words = f"destination {error}"

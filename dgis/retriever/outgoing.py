@@ -14,6 +14,7 @@ from storage_nodes.names import RecordKey
 _log = structlog.get_logger(__name__)
 
 Buffer = bytes | bytearray | memoryview
+_KEPT_BYTES = 4 << 20  # nearly every single-frame image
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,14 @@ def cached_original(
 ) -> Iterator[Buffer]:
     """Yield an original from the cache; evicted since it was looked up, or damaged there, from elsewhere.
 
-    It is read twice, the first time against the digest it was received with: a disk may rot, and no byte
-    may leave that the sender did not send.
+    It is compared with the digest it was received with before its first byte leaves: a disk may rot, and no
+    byte may leave that the sender did not send. What is too large to be kept meanwhile is read twice.
     """
     try:
         with index.open(cached.location) as extent:
+            if len(extent) <= _KEPT_BYTES:
+                yield extent.whole()
+                return
             extent.check()
             yield from extent.chunks()
             return
