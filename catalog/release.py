@@ -51,6 +51,7 @@ class Releases:
 
     def __init__(self, engine: Engine, writer: str, clock_ms: Callable[[], int]) -> None:
         self._engine = engine
+        self._deferred = engine.execution_options(deferred=True)
         self._writer = writer
         self._clock_ms = clock_ms
 
@@ -106,7 +107,7 @@ class Releases:
     def _recorded(self, look: Callable[[Connection, int], tuple[_T, Sequence[Happening]]]) -> _T:
         """Look something up and record what that releases, in one transaction."""
         now_ms = self._clock_ms()
-        for engine in (self._engine.execution_options(deferred=True), self._engine):
+        for engine in (self._deferred, self._engine):
             try:
                 with engine.begin() as connection:
                     found, happenings = look(connection, now_ms)

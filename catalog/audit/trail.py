@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, Update, bindparam, insert, select, update
 
 from catalog.audit.chain import BEGINNING, Head, digest
 from catalog.audit.values import Entry, Event, Happening, Outcome, encoded
-from catalog.sql import insert_ignoring
+from catalog.sql import Statements, insert_each
 from catalog.tables import audit, audit_head
 
 _AT_ONCE = 1000
@@ -21,11 +22,12 @@ def append(connection: Connection, writer: str, happenings: Sequence[Happening],
     """
     if not happenings:
         return
-    beginning = {"writer": writer, "number": 0, "digest": BEGINNING}
-    connection.execute(insert_ignoring(connection, audit_head), beginning)
-    locked = select(audit_head).where(audit_head.c.writer == writer).with_for_update()
-    head = connection.execute(locked).one()
-    number, last = head.number, head.digest
+    locked = _STATEMENTS.get(connection, "head", _locked)
+    head = locked.run(connection, {"of": writer}).one_or_none()
+    if head is None:
+        insert_each(connection, audit_head, [{"writer": writer, "number": 0, "digest": BEGINNING}])
+        head = locked.run(connection, {"of": writer}).one()
+    number, last = head.number, bytes(head.digest)
     rows = []
     for happening in happenings:
         number += 1
@@ -43,9 +45,21 @@ def append(connection: Connection, writer: str, happenings: Sequence[Happening],
                 "digest": last,
             }
         )
-    connection.execute(insert(audit), rows)
-    moved = update(audit_head).where(audit_head.c.writer == writer)
-    connection.execute(moved.values(number=number, digest=last))
+    _STATEMENTS.get(connection, "entries", lambda: insert(audit), tuple(rows[0])).run_each(connection, rows)
+    moved = _STATEMENTS.get(connection, "moved", _moved)
+    moved.run(connection, {"of": writer, "to_number": number, "to_digest": last})
+
+
+_STATEMENTS = Statements(8)
+
+
+def _locked() -> Select[Any]:
+    return select(audit_head).where(audit_head.c.writer == bindparam("of")).with_for_update()
+
+
+def _moved() -> Update:
+    values: dict[str, Any] = {"number": bindparam("to_number"), "digest": bindparam("to_digest")}
+    return update(audit_head).where(audit_head.c.writer == bindparam("of")).values(values)
 
 
 def heads(connection: Connection) -> list[Head]:
