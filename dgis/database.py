@@ -9,11 +9,6 @@ from pathlib import Path
 
 import sqlalchemy as sa
 import structlog
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 
 from dgis.configuration import Configuration
 from dgis.postgres import server_engine
@@ -63,6 +58,10 @@ def open_engine(configuration: Configuration, role: str = "command") -> sa.Engin
     return engine
 
 
+class SchemaError(Exception):
+    """The schema is of a version that this one cannot live with; the message says which way."""
+
+
 def migrate(engine: sa.Engine) -> None:
     """Bring the schema to the newest revision; safe when several processes start at once.
 
@@ -71,22 +70,17 @@ def migrate(engine: sa.Engine) -> None:
     A schema of a newer version is left as it is, where that version says that this one can live with it.
 
     Raises:
-        alembic.util.CommandError: the schema is of a version that this one cannot live with.
+        SchemaError: the schema is of a version that this one cannot live with.
     """
+    if _is_current(engine):
+        return  # nearly always, and what brings a schema forward takes long to load
     with _one_at_a_time(engine):
         again(lambda: _upgrade(engine), _MIGRATION_PATIENCE)
 
 
-def _upgrade(engine: sa.Engine) -> None:
-    with engine.connect() as connection:
-        if _is_ahead(connection, ScriptDirectory.from_config(_alembic())):
-            return
-        if engine.dialect.name == "postgresql":
-            connection.exec_driver_sql("SET LOCAL statement_timeout TO 0")
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout TO '{_MIGRATION_LOCK_SECONDS}s'")
-        upgrade(connection)
-        state_floor(connection)
-        connection.commit()
+def newest_revision() -> str:
+    """Return the revision that this version brings a schema to, by the name of its file."""
+    return max(path.stem.split("_")[1] for path in (_MIGRATIONS / "versions").glob("rev_*.py"))
 
 
 def upgrade(connection: sa.Connection, revision: str = "head") -> None:
@@ -95,26 +89,35 @@ def upgrade(connection: sa.Connection, revision: str = "head") -> None:
     Raises:
         alembic.util.CommandError: there is no such revision here.
     """
-    config = _alembic()
-    config.attributes["connection"] = connection
-    command.upgrade(config, revision)
+    from dgis import migrating  # noqa: PLC0415 - as above
+
+    migrating.upgrade(connection, _MIGRATIONS, revision)
 
 
-def _alembic() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    return config
+def _is_current(engine: sa.Engine) -> bool:
+    try:
+        with engine.execution_options(read_only=True).connect() as connection:
+            found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
+            return [*found] == [newest_revision()] and read_floor(connection) is not None
+    except sa.exc.SQLAlchemyError:
+        return False  # it is new, or no database, or not there: what follows meets the same and says so
 
 
-def _is_ahead(connection: sa.Connection, known: ScriptDirectory) -> bool:
-    current = MigrationContext.configure(connection).get_current_revision()
-    if current is None or current in {script.revision for script in known.walk_revisions()}:
-        return False
-    head, floor = known.get_current_head(), read_floor(connection)
-    if floor is None or head is None or head < floor:
-        raise CommandError("the schema was made by a newer version, which no longer serves this one")
-    _log.warning("schema_is_newer", schema=current, ours=head)
-    return True
+def _upgrade(engine: sa.Engine) -> None:
+    from dgis import migrating  # noqa: PLC0415 - as above
+
+    with engine.connect() as connection:
+        try:
+            if migrating.is_ahead(connection, _MIGRATIONS, read_floor(connection)):
+                return
+        except migrating.UnservedError as error:
+            raise SchemaError(str(error)) from error
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL statement_timeout TO 0")
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout TO '{_MIGRATION_LOCK_SECONDS}s'")
+        upgrade(connection)
+        state_floor(connection)
+        connection.commit()
 
 
 @contextmanager

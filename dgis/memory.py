@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 
 # mallopt(3): as soon as one large block was freed, glibc keeps blocks of that size for ever; and every thread
 # gets a heap of its own, in each of which a flood leaves what it needed at its height. What a door takes for
@@ -19,3 +20,17 @@ def give_back_what_is_freed() -> None:
         mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD_BYTES)
         mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES)
         mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+_YOUNG = 10_000  # objects made since the last look, before the young ones are looked at for cycles
+
+
+def forget_what_stays() -> None:
+    """Leave what a process has made by its start out of the search for cycles: it stays, and is large.
+
+    To be called when everything is there, before work begins. Measured at a door that receives: 4 to 5 % of
+    its processor time was that search.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])

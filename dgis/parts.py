@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic.util import CommandError
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from catalog.audit.seal import signing_key
@@ -67,7 +66,7 @@ def open_database(configuration: Configuration, role: str = "command") -> sa.Eng
     except sa.exc.OperationalError:
         engine.dispose()
         raise StartError(f"the database does not answer: {where}") from None
-    except CommandError as error:
+    except database.SchemaError as error:
         engine.dispose()
         raise StartError(f"the database cannot be used: {error}: {where}") from None
     except (sa.exc.DatabaseError, OSError) as error:

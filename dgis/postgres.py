@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import psycopg
 import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    import psycopg  # a gateway on SQLite does without it
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def server_engine(url: sa.URL, role: str = "command", name: str = "") -> sa.Engi
         hide_parameters=True,  # an error's text would quote them, and they are patients' data
     )
 
-    def prepare(connection: psycopg.Connection, _record: object) -> None:
+    def prepare(connection: "psycopg.Connection", _record: object) -> None:
         _introduce(connection, pool)
 
     sa.event.listen(engine, "connect", prepare)
@@ -83,7 +85,7 @@ def _has_several_hosts(url: sa.URL) -> bool:
     return "," in hosts if isinstance(hosts, str) else len(hosts) > 1
 
 
-def _introduce(connection: psycopg.Connection, pool: Pool) -> None:
+def _introduce(connection: "psycopg.Connection", pool: Pool) -> None:
     # Row-level security shows originals to nobody by default; the gateway's own transactions see them, those
     # that answer a caller narrow themselves (catalog.second_line). Statements, not options of the connection:
     # a pooler in between passes these on.

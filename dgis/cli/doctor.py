@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from dgis import database, fleet, parts
+from dgis import buckets, database, fleet, parts
 from dgis.cache import locks
 from dgis.cli import machine
 from dgis.cli.common import FAILED, AsJson, Config, Home, console, load_configuration, print_json
@@ -109,7 +109,7 @@ def _nodes(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _buckets(entry: S3Node) -> Iterator[Finding]:
-    records, sealed = fleet.s3_locations(entry)
+    records, sealed = buckets.s3_locations(entry)
     for location in (records, sealed):
         for seen in examine(location, entry.name):
             yield Finding(f"node {entry.name}: {seen.what}", seen.well, seen.advice)

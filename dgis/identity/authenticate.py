@@ -12,7 +12,6 @@ from catalog.credentials import accounts
 from catalog.credentials.authority import judge_certificate
 from catalog.credentials.kerberos import Acceptor, verify_ticket
 from catalog.credentials.passcodes import verify_passcode
-from catalog.credentials.saml import verify_assertion
 from catalog.credentials.spent import spend
 from catalog.credentials.tokens import verify_token
 from catalog.credentials.values import SKEW_SECONDS, Judgement, Kind, Reason, Rejected, Verified
@@ -139,6 +138,9 @@ class Authenticator:
         if kind is Kind.JWT:
             return verify_token(identity.primary, self._trust.issuers.tokens, now_s)
         if kind is Kind.SAML:
+            # Libraries for XML and its signatures: 15 MB, that most sites never use.
+            from catalog.credentials.saml import verify_assertion  # noqa: PLC0415
+
             issuers = self._trust.issuers.assertions
             ours = self._trust.addresses
             return self._once(verify_assertion(identity.primary, issuers, now_s, ours, recipient))

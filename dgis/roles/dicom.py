@@ -21,7 +21,7 @@ from dgis.identity.authenticate import Authenticator
 from dgis.identity.tls import Clients, TlsError, server_context
 from dgis.ingest import ingester
 from dgis.keyholder.client import KeyholderClient
-from dgis.memory import give_back_what_is_freed
+from dgis.memory import forget_what_stays, give_back_what_is_freed
 from dgis.parts import StartError, cache_owner, keyholder_socket, now_ms, open_receive_log, scratch
 from dgis.retention.allowance import Allowance
 from dgis.retriever.records import Shelf
@@ -95,6 +95,7 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
             holding(desk, lease_seconds),
         ]
     )
+    forget_what_stays()
     indexer.start()
     notes.start()
     supervisor.say_ready(ready, addresses, home / "run", _DOOR)

@@ -4,7 +4,6 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import cache
 
-import imagecodecs
 import zstandard
 
 from storage_nodes.names import RecordKey
@@ -12,6 +11,7 @@ from storage_nodes.record import skeleton
 from storage_nodes.record.batches import Task, code_all
 from storage_nodes.record.checks import check_index, instance_problem, is_layout
 from storage_nodes.record.codecs.choose import Coded, crc32
+from storage_nodes.record.codecs.library import imagecodecs
 from storage_nodes.record.envelope import encode_index
 from storage_nodes.record.errors import RecordError, RecordRefusedError
 from storage_nodes.record.headers import HeaderBlock, HeaderPacker
@@ -216,9 +216,9 @@ def _body(*contents: Iterable[Buffer]) -> tuple[Buffer, ...]:
 @cache
 def codec_versions() -> dict[str, str]:
     """Name the libraries that encode here; constant for a build."""
-    libraries = imagecodecs.version(dict)
+    libraries = imagecodecs().version(dict)
     return {
-        "imagecodecs": imagecodecs.__version__,
+        "imagecodecs": imagecodecs().__version__,
         "openjph": str(libraries.get("openjph", "unknown")),
         "zstd": ".".join(map(str, zstandard.ZSTD_VERSION)),
     }

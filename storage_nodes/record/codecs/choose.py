@@ -1,16 +1,15 @@
 """Which codec a payload gets: the smallest that gave it back (FORMAT.md "Why these codecs")."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-import imagecodecs
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
 from storage_nodes.record.codecs import htj2k, zstd
+from storage_nodes.record.codecs.library import imagecodecs
 from storage_nodes.record.errors import DamagedRecordError
 from storage_nodes.record.limits import KIB, inflation_is_sane
 from storage_nodes.record.values import Buffer, Codec, FrameLayout
@@ -21,9 +20,6 @@ SERVABLE: Final = 1
 RPCL: Final = 2
 COLOUR_TRANSFORM: Final = 4
 ALL_FLAGS: Final = SERVABLE | RPCL | COLOUR_TRANSFORM
-
-_deflate_crc32: Callable[..., Any] = imagecodecs.deflate_crc32
-"""Takes any buffer, though its stub does not say so."""
 
 _TRY_BOTH_BYTES: Final = KIB
 """Up to here the fixed cost of a codestream counts, and trying zstd costs microseconds."""
@@ -47,7 +43,7 @@ class Coded:
 
 def crc32(data: Buffer, value: int = 0) -> int:
     """Compute the CRC-32 of ZIP and PNG; six times as fast here as in the standard library."""
-    result: int = _deflate_crc32(data, value)
+    result: int = imagecodecs().deflate_crc32(data, value)
     return result
 
 

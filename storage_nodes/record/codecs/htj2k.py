@@ -6,23 +6,18 @@ on bytes whose SHA-256 matched.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from storage_nodes.record.codecs.library import imagecodecs
 from storage_nodes.record.errors import DamagedRecordError
 from storage_nodes.record.limits import MOST_HTJ2K_FRAME_BYTES
 from storage_nodes.record.values import Buffer, FrameLayout
 
 Pixels = NDArray[Any]
-
-_htj2k_encode: Callable[..., Any] = imagecodecs.htj2k_encode
-_htj2k_decode: Callable[..., Any] = imagecodecs.htj2k_decode
-"""Both take any buffer, though their stubs do not say so."""
 
 _SAMPLES_AND_BITS: Final = frozenset((samples, bits) for samples in (1, 3) for bits in (8, 16))
 _PHOTOMETRICS: Final = {
@@ -108,6 +103,14 @@ def decode(codestream: Buffer, layout: FrameLayout, out: Pixels | None = None) -
     if image.shape != expected or image.dtype != _dtype(layout):
         raise DamagedRecordError("a codestream decodes to another shape or type than its index says")
     return image
+
+
+def _htj2k_encode(*given: Any, **options: Any) -> Any:  # noqa: ANN401 - the stub does not take any buffer
+    return imagecodecs().htj2k_encode(*given, **options)
+
+
+def _htj2k_decode(*given: Any, **options: Any) -> Any:  # noqa: ANN401 - likewise
+    return imagecodecs().htj2k_decode(*given, **options)
 
 
 def native(image: Pixels, layout: FrameLayout) -> memoryview:

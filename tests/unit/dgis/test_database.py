@@ -1,10 +1,12 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from dgis import database, parts
 from dgis.configuration import Configuration
@@ -34,6 +36,23 @@ def test_the_migrations_give_exactly_the_tables(engine):
 def test_migrating_again_changes_nothing(engine):
     database.migrate(engine)
     database.migrate(engine)
+
+
+def test_a_start_on_a_schema_that_is_current_loads_nothing_to_bring_one_forward(engine, configuration):
+    database.migrate(engine)
+    script = (
+        "import sys; from dgis import parts; from dgis.configuration import Configuration;"
+        "parts.open_database(Configuration(gateway={'home': sys.argv[1]}));"
+        "sys.exit('alembic' in sys.modules)"
+    )
+    command = [sys.executable, "-c", script, str(configuration.gateway.home)]
+    assert subprocess.run(command, check=False).returncode == 0
+
+
+def test_the_newest_revision_is_told_by_the_name_of_its_file():
+    scripts = ScriptDirectory(str(database._MIGRATIONS))
+    assert database.newest_revision() == scripts.get_current_head()
+    assert all(Path(each.path).stem.split("_")[1] == each.revision for each in scripts.walk_revisions())
 
 
 def test_processes_that_start_at_once_migrate_once(engine, configuration):
