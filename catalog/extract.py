@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -122,6 +122,7 @@ _READERS = {
 }
 _DEPTHS = {tag: attribute.level.depth for tag, (attribute, _read, _columns) in _READERS.items()}
 _LAST_TAG = max(_DEPTHS)
+_CHARACTER_SETS = (_SPECIFIC_CHARACTER_SET,)
 _WALKER = Walker((*_DEPTHS, _SPECIFIC_CHARACTER_SET))
 
 
@@ -146,6 +147,8 @@ def _unsigned(raw: bytes, order: str) -> int | None:
 
 def forget() -> None:
     """Forget the original values that were remembered for speed."""
+    global _last  # noqa: PLW0603 - one for the process, as the cache is
+    _last = None
     _columns.cache_clear()
 
 
@@ -174,17 +177,60 @@ def extract_known(header: Buffer, transfer_syntax: str) -> tuple[Attributes, boo
     """Read as `extract`, and tell whether no attribute can follow: more of the data set gives nothing new."""
     encoding = detect_encoding(header, encoding_of(transfer_syntax))
     begins = _WALKER.walk(header, encoding)
+    if begins.over:
+        return _like_the_last(header, encoding.order, begins.wanted), True
     rows = tuple(dict(row) for row in _EMPTY)
     encodings = _fill(rows, header, encoding.order, begins.wanted, ())
-    over = begins.over
-    if not over:
-        with suppress(WalkError):
-            for tag, _vr, _start, value, length, _end in elements(header, encoding, begins.end):
-                if tag > _LAST_TAG:
-                    over = True
-                    break
-                encodings = _fill(rows, header, encoding.order, ((tag, value, length),), encodings)
-    return Attributes(*rows), over
+    with suppress(WalkError):
+        for tag, _vr, _start, value, length, _end in elements(header, encoding, begins.end):
+            if tag > _LAST_TAG:
+                return Attributes(*rows), True
+            encodings = _fill(rows, header, encoding.order, ((tag, value, length),), encodings)
+    return Attributes(*rows), False
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A header that was read whole: the tags that had a value, those values, and what came of them."""
+
+    tags: tuple[int, ...]
+    order: str
+    raws: tuple[bytes, ...] = field(repr=False)
+    rows: tuple[Row, ...] = field(repr=False)
+    encodings: Encodings
+
+
+_last: _Seen | None = None
+
+
+def _like_the_last(header: Buffer, order: str, places: Sequence[Place]) -> Attributes:
+    """Read a header; where it has the attributes of the last one, only the values that differ are looked at.
+
+    The images of a series differ in five or six of fifty.
+    """
+    global _last  # noqa: PLW0603 - as `forget`; threads at once cost each other the comparison, no more
+    tags = tuple([tag for tag, _value, length in places if length])
+    raws = tuple(
+        [bytes(header[value : value + length][:MAX_VALUE_BYTES]) for _tag, value, length in places if length]
+    )
+    last = _last
+    alike = (
+        last is not None
+        and last.tags == tags
+        and last.order == order
+        and (tags[:1] != _CHARACTER_SETS or last.raws[0] == raws[0])
+    )
+    if last is not None and alike:
+        rows, encodings = tuple(dict(row) for row in last.rows), last.encodings
+        for tag, raw, before in zip(tags, raws, last.raws, strict=True):
+            if raw != before:
+                rows[_DEPTHS[tag]].update(_columns(tag, raw, order, encodings))
+    else:
+        rows = tuple(dict(row) for row in _EMPTY)
+        encodings = _fill(rows, header, order, places, ())
+    if len(set(tags)) == len(tags) and _SPECIFIC_CHARACTER_SET not in tags[1:]:
+        _last = _Seen(tags, order, raws, rows, encodings)
+    return Attributes(*map(dict, rows))
 
 
 def _fill(

@@ -1,4 +1,5 @@
 import warnings
+from itertools import product
 
 import pydicom
 import pytest
@@ -7,7 +8,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from catalog.charset import decode, encodings_of
-from catalog.extract import MAX_VALUES, extract
+from catalog.extract import MAX_VALUES, extract, forget
 from tests.corpus import corpus_files
 from tests.unit.catalog.world import EXPLICIT, header
 
@@ -171,3 +172,25 @@ def test_real_headers_read_as_pydicom_reads_them(corpus, path):
             if "malformed" in str(path)
             else row[keyword.lower()] == expected
         )
+
+
+def test_what_came_before_changes_nothing_of_what_is_read():
+    """Headers alike but for a value, a length, a character set, one attribute less or twice; all orders."""
+    plain = sample()
+    other_name, longer, without, utf_8 = sample(), sample(), sample(), sample()
+    other_name.PatientName = "Roe^Jane"
+    longer.StudyDescription = "a description that is longer than the one of the others"
+    del without.StudyDate
+    utf_8.SpecificCharacterSet, utf_8.PatientName = "ISO_IR 192", "B\u00fcc^J\u00e9r\u00f4me"
+    latin = encoded(utf_8).replace(b"ISO_IR 192", b"ISO_IR 100")
+    ended = b"\xe0\x7f\x10\x00OW\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00"
+    headers = [encoded(each) + ended for each in (plain, other_name, longer, without, utf_8)]
+    headers += [latin + ended, encoded(plain) + b"\x28\x00\x10\x00US\x02\x00\x05\x00" + ended]
+    alone = []
+    for each in headers:
+        forget()
+        alone.append(extract(each, EXPLICIT))
+    assert all(one not in alone[:place] for place, one in enumerate(alone)), "no two say the same"
+    for first, second in product(range(len(headers)), repeat=2):
+        extract(headers[first], EXPLICIT)
+        assert extract(memoryview(headers[second]), EXPLICIT) == alone[second]

@@ -24,12 +24,12 @@ from tests.unit.dgis.dimse.fakes import Archive, serving
 from tests.unit.dgis.site import CLEARED, phantom
 
 BUDGETS = {
-    "calls of the door a C-STORE of 35 KB": 280,  # 244
+    "calls of the door a C-STORE of 35 KB": 275,  # 239
     "calls of the door a further 128 KiB of a C-STORE": 25,  # 19.4
-    "calls of the door a C-ECHO": 150,  # 132
+    "calls of the door a C-ECHO": 142,  # 124
     "calls of the log an instance": 105,  # 91
     "bytes held by the log for an instance of 4 MB": 40_000,  # 12,700: a copy would be millions
-    "calls an instance of indexing a batch": 530,  # 462
+    "calls an instance of indexing a batch": 430,  # 375
     "SQL statements of indexing a batch": 22,  # 20, of 256 instances
     "bytes an instance held at most while a batch is indexed": 9_000,  # 7,310
     "bytes an instance kept by caches after it is indexed": 2_000,  # 1,180: pseudonyms, bounded
