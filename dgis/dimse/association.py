@@ -1,12 +1,12 @@
 """DIMSE messages on an association: commands and data sets in and out (PS3.7 section 6.3, annex F)."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from time import monotonic
+from typing import NamedTuple
 
 from dgis.dimse.commands import Command, MalformedCommandError, decode_command, encode_command
 from dgis.dimse.endings import AssociationEndedError
-from dgis.dimse.fragments import Buffer, data_pdus, gathered
+from dgis.dimse.fragments import Buffer, data_pdus, gathered, single_pdu
 from dgis.dimse.limits import Limits
 from dgis.dimse.pdu import (
     CONTROL_COMMAND,
@@ -21,8 +21,7 @@ from dgis.dimse.upper_layer import GIVING_WAY, UpperLayer
 from dgis.dimse.wire import Patience, Wire
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A command that arrived and the context it came on; its data set, if any, is still to come."""
 
     context: AgreedContext
@@ -168,7 +167,10 @@ class Association:
 
     def prepare(self, context_id: int, command: Command) -> list[Buffer]:
         """Return the PDUs of a command set, to be held."""
-        return self._prepared(context_id, CONTROL_COMMAND, (encode_command(command),))
+        encoded = encode_command(command)
+        if len(encoded) <= self._send_pdu_bytes - PDV_OVERHEAD:
+            return [single_pdu(context_id, CONTROL_COMMAND, encoded)]
+        return self._prepared(context_id, CONTROL_COMMAND, (encoded,))
 
     def prepare_data(self, context_id: int, data: Iterable[Buffer]) -> list[Buffer]:
         """Return the PDUs of a small data set, to be held."""

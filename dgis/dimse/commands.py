@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ from dgis.dimse.status import COMMENT_CHARACTERS
 
 _ELEMENT = Struct("<HHI")
 _U16 = Struct("<H")
+_NUMBER = Struct("<HHIH")  # an element whose value is one US
 _GROUP_LENGTH = Struct("<HHII")
 _NO_DATA_SET = 0x0101  # Command Data Set Type, PS3.7 E.1: any other value means a data set follows
 _DATA_SET = 0x0001
@@ -80,7 +82,7 @@ class _Form(NamedTuple):
 def _decode_short(value: bytes) -> int:
     if len(value) != _U16.size:
         raise MalformedCommandError(f"US of {len(value)} bytes")
-    return int(_U16.unpack(value)[0])
+    return int.from_bytes(value, "little")
 
 
 def _decode_text(value: bytes) -> str:
@@ -135,23 +137,28 @@ ELEMENTS: tuple[tuple[int, str, _Form], ...] = (
     (0x1030, "originator_ae", _AE),
     (0x1031, "originator_message_id", _US),
 )
+
+
+def _writer(element: int, form: _Form) -> Callable[[Any], bytes]:
+    """Return what writes one element whole; numbers, most of a command, with one call."""
+    if form is _US:
+        return partial(_NUMBER.pack, 0, element, _U16.size)
+
+    def write(value: Any) -> bytes:  # noqa: ANN401 - as the form takes it
+        raw = form.encode(value)
+        return _ELEMENT.pack(0, element, len(raw)) + raw
+
+    return write
+
+
 _BY_ELEMENT = {element: (name, form.decode) for element, name, form in ELEMENTS}
-_ENCODERS = tuple((Command._fields.index(name), element, form.encode) for element, name, form in ELEMENTS)
+_WRITERS = tuple((Command._fields.index(name), _writer(element, form)) for element, name, form in ELEMENTS)
 
 
 def encode_command(command: Command) -> bytes:
     """Return the command set with its group length in front."""
-    parts = [b""]
-    size = 0
-    for place, element, encode in _ENCODERS:
-        value = command[place]
-        if value is not None:
-            raw = encode(value)
-            length = len(raw)
-            size += _ELEMENT.size + length
-            parts += (_ELEMENT.pack(0, element, length), raw)
-    parts[0] = _GROUP_LENGTH.pack(0, 0, 4, size)
-    return b"".join(parts)
+    body = b"".join([write(command[place]) for place, write in _WRITERS if command[place] is not None])
+    return _GROUP_LENGTH.pack(0, 0, 4, len(body)) + body
 
 
 def decode_command(data: bytes | bytearray | memoryview) -> Command:

@@ -33,6 +33,11 @@ def data_pdus(
     yield [_header(context_id, control | CONTROL_LAST, size), *pieces]
 
 
+def single_pdu(context_id: int, control: int, payload: bytes) -> bytes:
+    """Return a whole message part that fits one PDU."""
+    return _header(context_id, control | CONTROL_LAST, len(payload)) + payload
+
+
 def gathered(pdus: Iterable[list[Buffer]], first: list[Buffer] | None = None) -> Iterator[list[Buffer]]:
     """Join PDUs into groups worth one system call each; `first` goes out with the first group."""
     group, size = list(first or ()), 0

@@ -1,7 +1,7 @@
 """Who a data set is, from its first bytes: the four UIDs that find it again. Nothing else is decoded."""
 
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from deid.alike import Walker
 from deid.deflate import is_deflated
@@ -27,8 +27,7 @@ _LONGEST_VALUE_BYTES = 128  # more of a UID is not looked at: 64 is the most a U
 _WALKER = Walker(_WORDS)
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """The UIDs of a data set, as text without padding; each has the form of a UID."""
 
     sop_class_uid: str

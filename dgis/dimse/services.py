@@ -6,7 +6,7 @@ Every refusal is a value. A `Services` is used by many associations at once, one
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from catalog.callers import Caller
 from catalog.query import Query
@@ -49,8 +49,7 @@ class Session:
     address: str
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(NamedTuple):
     """What is known of an instance before its first byte comes."""
 
     sop_class_uid: str

@@ -6,6 +6,8 @@ from enum import Enum
 class State(Enum):
     """PS3.8 tables 9-1 to 9-5."""
 
+    __hash__ = object.__hash__  # there is one of each: Enum would hash the name, in Python, on every look-up
+
     IDLE = 1
     AWAIT_ASSOCIATE_REQUEST = 2
     AWAIT_LOCAL_ASSOCIATE_RESPONSE = 3
@@ -23,6 +25,8 @@ class State(Enum):
 
 class Event(Enum):
     """PS3.8 section 9.2.2: what the user asks, what the peer sends, what the transport does."""
+
+    __hash__ = object.__hash__  # there is one of each: Enum would hash the name, in Python, on every look-up
 
     ASSOCIATE_REQUEST = 1
     TRANSPORT_CONFIRMED = 2
@@ -47,6 +51,8 @@ class Event(Enum):
 
 class Action(Enum):
     """PS3.8 tables 9-6 to 9-9, by the names the standard gives them."""
+
+    __hash__ = object.__hash__  # there is one of each: Enum would hash the name, in Python, on every look-up
 
     AE_1 = "AE-1"
     AE_2 = "AE-2"

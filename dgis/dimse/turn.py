@@ -1,8 +1,7 @@
 """One request of a peer and all that is needed to answer it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dgis.dimse.association import Association, Message
 from dgis.dimse.budget import Allowance
@@ -13,9 +12,11 @@ from dgis.dimse.services import Event, Note, Services, Session
 from dgis.dimse.status import Refusal
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What a service gets: the request, whom it is from, and whom it may ask."""
+class Turn(NamedTuple):
+    """What a service gets: the request, whom it is from, and whom it may ask.
+
+    A tuple, because one is made for every message.
+    """
 
     association: Association
     message: Message

@@ -303,4 +303,4 @@ class UpperLayer:
         return self.abort(words, EndingKind.TOO_SLOW)
 
     def _reserve(self) -> None:
-        self._wire.reserve(_BUFFERED_PDUS * self._most_data_bytes)
+        self._wire.make_roomy(_BUFFERED_PDUS * self._most_data_bytes)

@@ -11,7 +11,7 @@ from dgis.dimse.transport import Buffer, Transport, TransportClosedError
 
 _BUFFER_BYTES = 16_384  # before an association is agreed; most A-ASSOCIATE-RQ fit
 _GATHER_PARTS = 512  # half of Linux's IOV_MAX
-_SMALL_BYTES = 4096  # copying so little costs less than a gather
+_SMALL_BYTES = 4096  # copying so little costs less than a gather; no PDU of an image is so small
 
 
 class PeerTooSlowError(TimeoutError):
@@ -41,6 +41,7 @@ class Wire:
         self._buffer = bytearray(_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
         self._start = self._end = 0
+        self._roomy = 0
         self._patience = Patience("nothing", 0.0)
         self._waited_seconds = self._window_start_seconds = 0.0
         self._window_bytes = 0
@@ -61,11 +62,19 @@ class Wire:
     def reserve(self, size: int) -> None:
         """Make the buffer at least `size` bytes, keeping what was read ahead."""
         if size > len(self._buffer):
-            larger = bytearray(size)  # untouched pages of it cost no memory
+            larger = bytearray(size)
             pending = self._end - self._start
             larger[:pending] = self._view[self._start : self._end]
             self._buffer, self._view = larger, memoryview(larger)
             self._start, self._end = 0, pending
+
+    def make_roomy(self, size: int) -> None:
+        """Have a buffer of `size` bytes from the first PDU on that is not small.
+
+        Such a buffer is written over with zeros when it is made: a tenth of a millisecond, that an
+        association without images does without.
+        """
+        self._roomy = size
 
     @property
     def buffer(self) -> bytearray:
@@ -88,6 +97,9 @@ class Wire:
             TransportClosedError, PeerTooSlowError: nothing more comes, or not in time.
         """
         if self._end - self._start < size:
+            if size > _SMALL_BYTES and self._roomy:
+                self.reserve(self._roomy)
+                self._roomy = 0
             self._make_room(size)
             while self._end - self._start < size:
                 self._receive()
@@ -142,6 +154,9 @@ class Wire:
             TransportClosedError: the connection is gone.
             PeerTooSlowError: the peer does not take them, or too slowly.
         """
+        if len(parts) <= _GATHER_PARTS:
+            self._send_group(parts)
+            return
         for start in range(0, len(parts), _GATHER_PARTS):
             self._send_group(parts[start : start + _GATHER_PARTS])
 
@@ -188,9 +203,12 @@ class Wire:
             self._window_start_seconds, self._window_bytes = self._waited_seconds, 0
 
     def _send_group(self, parts: Sequence[Buffer]) -> None:
-        total = sum(map(len, parts))
-        if total <= _SMALL_BYTES:
-            parts = [b"".join(parts)]
+        if len(parts) == 1:
+            total = len(parts[0])
+        else:
+            total = sum(map(len, parts))
+            if total <= _SMALL_BYTES:
+                parts = [b"".join(parts)]
         sent = self._transport.send(parts)
         if sent < total:
             self._send_rest(memoryview(b"".join(parts))[sent:])

@@ -1,10 +1,12 @@
 """IP addresses of peers as they are compared: an IPv4 address inside an IPv6 one is that IPv4 address."""
 
 import ipaddress
+from functools import lru_cache
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
+@lru_cache(maxsize=1024)
 def parsed(address: str) -> IpAddress | None:
     """Return an address; None where the text is none."""
     try:

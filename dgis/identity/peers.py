@@ -4,6 +4,7 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from catalog.callers import Assertions, Caller, Right
 from catalog.credentials.values import Verified
@@ -83,7 +84,12 @@ def asserted(said: AssertionSet, issuer: str) -> Assertions:
 
 
 def _within(host: IpAddress, networks: Sequence[str]) -> bool:
-    return any(host in ipaddress.ip_network(network, strict=False) for network in networks)
+    return any(host in _network(network) for network in networks)
+
+
+@lru_cache(maxsize=1024)
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text, strict=False)
 
 
 def _literal(host: str) -> str:
