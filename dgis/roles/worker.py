@@ -23,6 +23,7 @@ from dgis.keyholder.pseudonyms import pseudonymiser
 from dgis.keyholder.registry import Registry
 from dgis.keyholder.restore import Restorer
 from dgis.keyholder.server import KeyholderServer
+from dgis.memory import forget_what_stays
 from dgis.parts import (
     first_start_makes_keys,
     key_store_answers,
@@ -97,6 +98,7 @@ def run_worker(configuration: Configuration, ready: int | None) -> None:
             *counting(figures),
         ]
     )
+    forget_what_stays()
     server.start()
     worker.start()
     supervisor.say_ready(ready, {}, configuration.gateway.home / "run", _WORKER)
