@@ -26,16 +26,21 @@ def measuring(allowance: Allowance) -> list[Chore]:
 
 def noting(engine: sa.Engine, accounts: Accounts, recorder: Recorder, index: CacheIndex) -> list[Chore]:
     """Return the chores of a door that write down what it counted, recorded, and which series were read."""
+    return [
+        Chore("accounts", _ACCOUNTS_SECONDS, once(accounts.write)),
+        Chore("trail", _ACCOUNTS_SECONDS, once(recorder.write)),
+        using(engine, index),
+    ]
+
+
+def using(engine: sa.Engine, index: CacheIndex) -> Chore:
+    """Return the chore of a door that writes down which series were read, for the eviction to go by."""
 
     def write_used() -> None:
         with engine.begin() as connection:
             index.write_used(connection)
 
-    return [
-        Chore("accounts", _ACCOUNTS_SECONDS, once(accounts.write)),
-        Chore("trail", _ACCOUNTS_SECONDS, once(recorder.write)),
-        Chore("used", _USED_SECONDS, once(write_used)),
-    ]
+    return Chore("used", _USED_SECONDS, once(write_used))
 
 
 def holding(desk: Desk, lease_seconds: int) -> Chore:

@@ -5,10 +5,8 @@ import ssl
 import structlog
 
 from catalog.contributors import PublisherGrant
-from catalog.release import Releases
-from dgis import fleet, supervisor
+from dgis import supervisor
 from dgis.accounting import Accounts
-from dgis.cache.index import CacheIndex
 from dgis.cache.indexer import Indexer
 from dgis.chores.door import holding, measuring, noting, retiring
 from dgis.chores.figures import counting
@@ -22,20 +20,17 @@ from dgis.identity.tls import Clients, TlsError, server_context
 from dgis.ingest import ingester
 from dgis.keyholder.client import KeyholderClient
 from dgis.memory import forget_what_stays, give_back_what_is_freed
-from dgis.parts import StartError, cache_owner, keyholder_socket, now_ms, open_receive_log, scratch
+from dgis.parts import StartError, cache_owner, keyholder_socket, now_ms, open_receive_log
 from dgis.retention.allowance import Allowance
-from dgis.retriever.records import Shelf
-from dgis.retriever.retriever import Retriever
+from dgis.roles.serving import serving
 from dgis.roles.starting import started_database, trust, until_stopped
 from dgis.trail.recorder import Recorder
 from dgis.trail.starting import stopped
-from dgis.transcode.transcoder import GatewayTranscoder
 from dgis.watch.figures import ASSOCIATIONS
 from dgis.watch.host import CacheFigures
 from dgis.watch.nodes import NodeHealth
 from dgis.watch.own import own_figures
 from dgis.worker import Worker
-from replica.source import Reporter
 
 _log = structlog.get_logger(__name__)
 _DOOR = "dicom"
@@ -58,23 +53,19 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
     ingest = ingester(configuration.gateway.facility, keyholder.pseudonyms, grant)
     indexer = Indexer(log, engine, ingest, cache_owner(configuration))
     accounts = Accounts(engine, name)
-    own_fleet = fleet.open_fleet(configuration)
-    shelf = Shelf(reading, own_fleet, Reporter(engine, now_ms))
-    index = CacheIndex(log.files, name)
-    retriever = Retriever(reading, index, shelf, keyholder, now_ms)
-    transcoder = GatewayTranscoder(folder=scratch(configuration))
     authenticator = Authenticator(trust(configuration), engine, now_ms)
     allowance = Allowance(reading, configuration.gateway.facility, configuration.quotas)
     writer = f"{name}/{_DOOR}"
+    sending = serving(configuration, engine, log.files, keyholder, writer)
     recorder = Recorder(engine, writer, now_ms)
     lease_seconds = configuration.publish.lease_seconds
     desk = Desk(engine, name, writer, now_ms, lease_seconds * 1000)
     behind = Behind(
-        Releases(engine, writer, now_ms),
+        sending.releases,
         recorder,
         log,
-        retriever,
-        transcoder,
+        sending.retriever,
+        sending.transcoder,
         accounts,
         authenticator,
         now_ms,
@@ -85,10 +76,10 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
     addresses = _listen(server, configuration)
     ASSOCIATIONS.set_function(lambda: server.counts()[1])
     caching = CacheFigures(log.space.used_bytes, log.backlog.unindexed_segments)
-    figures = own_figures(home, _DOOR, [caching, NodeHealth(own_fleet)])
+    figures = own_figures(home, _DOOR, [caching, NodeHealth(sending.fleet)])
     notes = Worker(
         [
-            *noting(engine, accounts, recorder, index),
+            *noting(engine, accounts, recorder, sending.index),
             *retiring(engine, log, name),
             *counting(figures),
             *measuring(allowance),

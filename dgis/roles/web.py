@@ -10,11 +10,17 @@ from prometheus_client.registry import Collector
 
 from catalog.audit.values import Event, Happening, Outcome
 from dgis import supervisor
+from dgis.chores.door import using
 from dgis.configuration import Configuration
+from dgis.dicomweb.door import WebDoor
+from dgis.dicomweb.feeding import Threads
+from dgis.dicomweb.images import Images
+from dgis.dicomweb.routes import routes as routes_of_dicomweb
 from dgis.identity.authenticate import Authenticator
 from dgis.identity.tls import Clients, TlsError, server_context
 from dgis.keyholder.client import KeyholderClient
-from dgis.parts import StartError, keyholder_socket, now_ms
+from dgis.parts import StartError, keyholder_socket, now_ms, open_receive_log
+from dgis.roles.serving import serving
 from dgis.roles.starting import started_database, trust, until_stopped
 from dgis.trail.recorder import Recorder
 from dgis.trail.starting import stopped
@@ -31,7 +37,7 @@ from dgis.web.limits import Limits
 from dgis.web.logins import Logins
 from dgis.web.probes import Texts, probes
 from dgis.web.server import WebServer
-from dgis.worker import Chore, Worker
+from dgis.worker import Chore, Worker, once
 
 _log = structlog.get_logger(__name__)
 
@@ -57,6 +63,13 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
     readiness = health.Readiness(probes(configuration, engine, keyholder.answers, figures))
     limits = Limits()
     refused = refusals(recorder)
+    log = open_receive_log(configuration)  # to read what lies in the cache; nothing is written to it
+    sending = serving(configuration, engine, log.files, keyholder, writer)
+    images = Images(
+        sending.releases, sending.retriever, sending.shelf, sending.index, sending.transcoder, recorder
+    )
+    threads = Threads()
+    dicomweb = WebDoor(images, logins, threads, configuration.web.url)
     issuing = credentials.Issuing(keyholder, logins, now_ms, configuration.web.acs_url)
     routers = [
         health.routes(readiness),
@@ -64,17 +77,20 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
         callers.routes(logins),
         credentials.routes(issuing),
         routes_of_explaining(explaining, logins),
+        routes_of_dicomweb(dicomweb),
     ]
     server = WebServer(
         application(routers, limits, refused), limits, lambda address: refused(address, "garbled")
     )
     addresses = {"web": _listen(server, configuration)}
-    notes = Worker([Chore("trail", _RECORD_SECONDS, _written(recorder))])
+    notes = Worker([Chore("trail", _RECORD_SECONDS, once(recorder.write)), using(engine, sending.index)])
     notes.start()
     supervisor.say_ready(ready, addresses, configuration.gateway.home / "run", _WEB)
     _log.info("web_open", **addresses)
     until_stopped(supervised=ready is not None)
     server.stop()
+    threads.close()
+    log.close()
     notes.stop()
     recorder.write()
     stopped(engine, configuration, _WEB, now_ms())
@@ -100,14 +116,6 @@ def _collectors(
         HostFigures(configuration, roles),
         DatabaseFigures(engine, configuration.gateway.name),
     ]
-
-
-def _written(recorder: Recorder) -> Callable[[], bool]:
-    def write() -> bool:
-        recorder.write()
-        return False
-
-    return write
 
 
 def _listen(server: WebServer, configuration: Configuration) -> str:

@@ -67,6 +67,7 @@ class _Exchange:
         self._send = send
         self._limits = limits
         self._begun = self._over = False
+        self._all_here = False
         self._received = 0
         self._waited_seconds = 0.0
         self._headers = [*_HEADERS, _HTTPS_HEADER] if scope["scheme"] == "https" else [*_HEADERS]
@@ -81,6 +82,8 @@ class _Exchange:
         """Give the application the next piece of the body, or the end where it is too long or too slow."""
         if self._over:
             return {"type": "http.disconnect"}
+        if self._all_here:  # nothing more is to come but the client's leaving, however long the answer takes
+            return await self._receive()
         limits = self._limits
         budget = limits.body_grace_seconds + self._received / limits.body_bytes_per_second
         began = time.monotonic()
@@ -91,6 +94,7 @@ class _Exchange:
             return await self._refuse(_TOO_SLOW)
         self._waited_seconds += time.monotonic() - began
         self._received += len(message.get("body", b""))
+        self._all_here = not message.get("more_body", False)
         if self._received > limits.body_bytes:
             return await self._refuse(_TOO_LONG)
         return message

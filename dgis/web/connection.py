@@ -14,8 +14,9 @@ from uvicorn.server import ServerState
 
 from dgis.web.limits import Limits
 
-CERTIFICATE, CUT = "certificate", "cut"
-"""In the state of a request: the client's certificate (DER) as TLS has verified it; what ends all of it."""
+CERTIFICATE, CUT, GONE = "certificate", "cut", "gone"
+"""In the state of a request: the client's certificate (DER) as TLS has verified it; what ends all of it; what
+tells whether the client is gone."""
 
 _numbers = count()
 
@@ -72,7 +73,12 @@ class BoundedConnection(H11Protocol):
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         tls = transport.get_extra_info("ssl_object")
         certificate = None if tls is None else tls.getpeercert(binary_form=True)
-        self.app_state = {**self.app_state, CERTIFICATE: certificate, CUT: self.cut}
+        self.app_state = {
+            **self.app_state,
+            CERTIFICATE: certificate,
+            CUT: self.cut,
+            GONE: transport.is_closing,
+        }
         self._expect_fields()
         if len(self.connections) > self.limits.max_connections:
             _give_way(cast(set["BoundedConnection"], self.connections), self).cut()

@@ -1,0 +1,77 @@
+"""WADO-RS: the instances of a study or series, or one, as they lie or converted (PS3.18 10.4)."""
+
+from collections.abc import Iterator
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dgis.dicomweb.accept import ANY, Acceptable, acceptable, not_acceptable
+from dgis.dicomweb.door import WebDoor
+from dgis.dicomweb.feeding import Feed, begin
+from dgis.dicomweb.images import AWAY, Images, Transfer, not_now
+from dgis.dicomweb.multipart import Buffer, Multipart, Part
+from dgis.dicomweb.named import Named
+from dgis.dicomweb.parameters import Parameters
+from dgis.dicomweb.syntaxes import DICOM, chosen
+from dgis.retriever.outgoing import Sendable
+from storage_nodes.record.part10 import file_head
+
+
+async def instances(door: WebDoor, request: Request) -> Response:
+    """Give what a study, series or instance resource names, one part an instance.
+
+    Raises:
+        Problem: 400, 401, 403, 404, 406; 503 where its first instance cannot be had now.
+    """
+    asker = await door.asker(request)
+    named = Named.of_path(request.path_params)
+    takes = acceptable(request, Parameters.of(request))
+    if not any(each.takes(DICOM) for each in takes.ranges):
+        raise not_acceptable()
+    transfer = await door.threads.run(lambda: door.images.retrieve(asker, named, "instances"))
+    single = named.instance is not None and _is_single(takes)
+    syntaxes = [chosen(each.transfer_syntax, takes, multipart=not single) for each in transfer.instances]
+    kept = [syntax for syntax in syntaxes if syntax is not None]
+    if len(kept) != len(syntaxes):
+        transfer.end("not_acceptable")
+        raise not_acceptable("some of it cannot be had in a transfer syntax that is asked for")
+    if single:
+        pieces = _file(door.images, transfer.instances[0], kept[0])
+        return await _begun(door, transfer, _counted(transfer, pieces), f"{DICOM}; transfer-syntax={kept[0]}")
+    body = Multipart(DICOM)
+    parts = body.pieces(_parts(door.images, transfer, kept))
+    return await _begun(door, transfer, parts, body.media_type)
+
+
+def _is_single(takes: Acceptable) -> bool:
+    """Whether the best range that takes DICOM at all asks for the object itself (PS3.18 10.4.4)."""
+    first = next(each for each in takes.ranges if each.takes(DICOM))
+    return first.name != ANY and not first.multipart
+
+
+async def _begun(door: WebDoor, transfer: Transfer, pieces: Iterator[Buffer], media_type: str) -> Response:
+    try:
+        return await begin(Feed(pieces, transfer.end), door.threads, media_type)
+    except AWAY as error:
+        raise not_now() from error
+
+
+def _parts(images: Images, transfer: Transfer, syntaxes: list[str]) -> Iterator[Part]:
+    for (_ref, instance), syntax in zip(transfer.each(), syntaxes, strict=True):
+        headers = {"Content-Type": f"{DICOM}; transfer-syntax={syntax}"}
+        yield Part(headers, _file(images, instance, syntax))
+
+
+def _counted(transfer: Transfer, pieces: Iterator[Buffer]) -> Iterator[Buffer]:
+    for _pair in transfer.each():
+        yield from pieces
+
+
+def _file(images: Images, instance: Sendable, syntax: str) -> Iterator[Buffer]:
+    """Yield an instance as a file (PS3.10 7.1): a file meta of ours, then the data set."""
+    as_stored = syntax == instance.transfer_syntax
+    pieces = iter(instance.open() if as_stored else images.transcoder.convert(instance, syntax))
+    first = next(pieces, b"")
+    yield file_head(instance.sop_class_uid, instance.sop_instance_uid, syntax)
+    yield first
+    yield from pieces
