@@ -8,6 +8,7 @@ from starlette.requests import Request
 from catalog.release import Asker
 from dgis.dicomweb.feeding import Threads
 from dgis.dicomweb.images import Images, asker_of
+from dgis.dicomweb.pages import Pages
 from dgis.web.logins import Logins, address_of
 
 ROOT = "/dicom-web"
@@ -21,6 +22,7 @@ class WebDoor:
     images: Images
     logins: Logins
     threads: Threads
+    pages: Pages
     url: str | None = None
 
     async def asker(self, request: Request) -> Asker:

@@ -7,8 +7,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from catalog.query import Level
 from dgis.dicomweb import retrieve
 from dgis.dicomweb.door import ROOT, WebDoor
+from dgis.dicomweb.search import search
 
 Answer = Callable[[WebDoor, Request], Awaitable[Response]]
 
@@ -17,6 +19,13 @@ SERIES = STUDY + "/series/{series}"
 INSTANCE = SERIES + "/instances/{instance}"
 
 _RESOURCES: dict[str, Answer] = {
+    "/studies": partial(search, Level.STUDY),
+    STUDY + "/series": partial(search, Level.SERIES),
+    SERIES + "/instances": partial(search, Level.IMAGE),
+    STUDY + "/instances": partial(search, Level.IMAGE),
+    "/series": partial(search, Level.SERIES),
+    "/instances": partial(search, Level.IMAGE),
+    "/series/{series}/instances": partial(search, Level.IMAGE),
     STUDY: retrieve.instances,
     SERIES: retrieve.instances,
     INSTANCE: retrieve.instances,

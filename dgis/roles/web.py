@@ -15,6 +15,7 @@ from dgis.configuration import Configuration
 from dgis.dicomweb.door import WebDoor
 from dgis.dicomweb.feeding import Threads
 from dgis.dicomweb.images import Images
+from dgis.dicomweb.pages import Pages
 from dgis.dicomweb.routes import routes as routes_of_dicomweb
 from dgis.identity.authenticate import Authenticator
 from dgis.identity.tls import Clients, TlsError, server_context
@@ -69,7 +70,7 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
         sending.releases, sending.retriever, sending.shelf, sending.index, sending.transcoder, recorder
     )
     threads = Threads()
-    dicomweb = WebDoor(images, logins, threads, configuration.web.url)
+    dicomweb = WebDoor(images, logins, threads, Pages(), configuration.web.url)
     issuing = credentials.Issuing(keyholder, logins, now_ms, configuration.web.acs_url)
     routers = [
         health.routes(readiness),

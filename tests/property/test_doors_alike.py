@@ -1,7 +1,7 @@
 """The doors decide alike: for whom, for what and when, generated; and as the pure decision says.
 
 DICOM is asked from the bytes of an identifier to what the door would send; the command line by its commands;
-HTTP by requests with a client certificate, for what it has so far: explanations.
+HTTP by requests with a client certificate: explanations and searches.
 """
 
 import asyncio
@@ -25,6 +25,11 @@ from dgis.cli.find import resolve
 from dgis.cli.main import app
 from dgis.cli.opening import opened
 from dgis.configuration import AssertionSet, Configuration, Peer
+from dgis.dicomweb.door import WebDoor
+from dgis.dicomweb.feeding import Threads
+from dgis.dicomweb.images import Images
+from dgis.dicomweb.pages import Pages
+from dgis.dicomweb.routes import routes as routes_of_dicomweb
 from dgis.dimse.identifier import Options, read_identifier, to_query, to_retrieval
 from dgis.dimse.services import Session
 from dgis.door import Behind, Door
@@ -129,6 +134,24 @@ class Doors:
 
     def by_http(self, stated: dict, studies: list[str], operation: str) -> dict[str, bool]:
         """What `/api/explain` says that somebody may do with each of these studies."""
+
+        async def asked(client):
+            wanted = [{"study": study, "operation": operation} for study in studies]
+            answers = [await client.post("/api/explain", json=each) for each in wanted]
+            return [answer.raise_for_status().json() for answer in answers]
+
+        return {answer["study"]: answer["granted"] for answer in self._over_http(stated, asked)}
+
+    def by_qido(self, stated: dict, path: str, **asked: str) -> list[dict]:
+        """What QIDO-RS answers."""
+
+        async def searched(client):
+            answer = await client.get(f"/dicom-web/{path}", params={**asked, "includefield": "all"})
+            return answer.raise_for_status().json()
+
+        return self._over_http(stated, searched)
+
+    def _over_http(self, stated: dict, ask):
         entry = Peer(
             ae_title="PEER",
             assertions=AssertionSet(**stated),
@@ -140,7 +163,11 @@ class Doors:
         recorder = Recorder(engine, "test/web", lambda: NOW)
         logins = Logins(authenticator, recorder)
         explaining = Explaining(Configuration(), engine, authenticator, "test/web", lambda: NOW)
-        door = application([routes_of_explaining(explaining, logins)], Limits(), lambda *_refused: None)
+        releases = Releases(engine, "test/web", lambda: NOW)
+        threads = Threads(2)
+        web = WebDoor(Images(releases, None, None, None, None, recorder), logins, threads, Pages())
+        routers = [routes_of_explaining(explaining, logins), routes_of_dicomweb(web)]
+        door = application(routers, Limits(), lambda *_refused: None)
 
         async def presented(scope, receive, send):
             scope.setdefault("state", {})[CERTIFICATE] = CLIENT
@@ -149,11 +176,12 @@ class Doors:
         async def asked():
             transport = httpx.ASGITransport(presented)
             async with httpx.AsyncClient(transport=transport, base_url="https://gateway") as client:
-                wanted = [{"study": study, "operation": operation} for study in studies]
-                answers = [await client.post("/api/explain", json=each) for each in wanted]
-            return [answer.raise_for_status().json() for answer in answers]
+                return await ask(client)
 
-        return {answer["study"]: answer["granted"] for answer in asyncio.run(asked())}
+        try:
+            return asyncio.run(asked())
+        finally:
+            threads.close()
 
     @staticmethod
     def _identifier(level: str, keyword: str, value: str = ""):
@@ -267,3 +295,30 @@ def test_what_is_generated_is_worth_comparing(doors):
         found = doors.by_command(stated, "IMAGE", "SOPInstanceUID")
         assert bool(found & {image.uid for image in IMAGES}) is originals
         assert found == doors.by_dicom(peer(stated), Level.IMAGE.value, "SOPInstanceUID")
+
+
+TAGS = {"StudyInstanceUID": "0020000D", "SeriesInstanceUID": "0020000E", "SOPInstanceUID": "00080018"}
+PATHS = {"STUDY": "studies", "SERIES": "series", "IMAGE": "instances"}
+ASKED = st.one_of(
+    st.just({}),
+    st.sampled_from(["P1", "P2", "P*", "*", "?2", "nobody"]).map(lambda value: {"PatientID": value}),
+    st.sampled_from(["DOE*", "*", "doe^john", "X"]).map(lambda value: {"PatientName": value}),
+    st.sampled_from(["20200101-", "-20201231", "20200301"]).map(lambda value: {"StudyDate": value}),
+    st.sampled_from(UIDS).map(lambda value: {"SOPInstanceUID": value}),
+    st.sampled_from([*STUDIES, *map(pseudonym, STUDIES)]).map(lambda value: {"StudyInstanceUID": value}),
+)
+
+
+@FEW
+@given(stated=STATED.filter(bool), given_rules=GIVEN, level=st.sampled_from(LEVELS[1:]), asked=ASKED)
+def test_qido_answers_what_cfind_does(doors, stated, given_rules, level, asked):
+    lay_down(doors.world, given_rules)
+    name, keyword = level
+    if "SOPInstanceUID" in asked and name != "IMAGE":
+        asked = {}  # no key of that level: a search leaves it out, as C-FIND does
+    identifier = read_identifier(encode(query(name, **{keyword: "", **asked})), IMPLICIT, Root.STUDY, 1 << 20)
+    matches = doors.door.find(
+        session(peer(stated)), to_query(identifier, Root.STUDY, Options(relational=True))
+    )
+    found = doors.by_qido(stated, PATHS[name], **asked)
+    assert [one[TAGS[keyword]]["Value"][0] for one in found] == [match.values[keyword] for match in matches]

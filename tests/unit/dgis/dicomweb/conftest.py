@@ -14,6 +14,7 @@ from catalog.tables import DEID, PHI
 from dgis.dicomweb.door import WebDoor
 from dgis.dicomweb.feeding import Threads
 from dgis.dicomweb.images import Images
+from dgis.dicomweb.pages import Pages
 from dgis.dicomweb.routes import routes
 from dgis.keyholder.client import KeyholderClient
 from dgis.keyholder.server import KeyholderServer
@@ -150,7 +151,7 @@ def opened(site):
         recorder,
     )
     threads, logins = Threads(4), KnownByName()
-    door = WebDoor(images, logins, threads)
+    door = WebDoor(images, logins, threads, Pages())
     yield Web(site, door, recorder, application([routes(door)], Limits(), lambda *_refused: None), logins)
     threads.close()
     images.transcoder.close()
