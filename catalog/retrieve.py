@@ -45,6 +45,7 @@ class InstanceRef:
     study_key: str
     series_key: str
     location: str | None
+    series_instance_uid: str = field(default="", repr=False)
 
 
 def instances(
@@ -117,6 +118,7 @@ def _statement(tree: Tree, family: Family, access: Access) -> Select[Any]:
             series.c.study_key,
             series.c.series_key,
             place[1].label("location"),
+            series.c.series_instance_uid,
         )
         .select_from(joined)
         .where(*conditions(tree, family, access), access.visible(family, Level.SERIES, series))

@@ -41,12 +41,12 @@ class MediaRange:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What could be answered: `syntax` "" where a media type has none; `usual`: taken where none is named."""
+    """What could be answered: `syntax` "" where a media type has none; `as_stored`: nothing is converted."""
 
     name: str
     multipart: bool
     syntax: str = ""
-    usual: bool = True
+    as_stored: bool = False
 
 
 Offered = TypeVar("Offered", bound=Offer)
@@ -108,10 +108,10 @@ def _first(asked: MediaRange, offers: Iterable[Offered]) -> Offered | None:
     if asked.multipart:
         fitting = [offer for offer in fitting if offer.multipart]
     if asked.syntax == "*":
-        return next(iter(fitting), None)
+        return next((offer for offer in fitting if offer.as_stored), next(iter(fitting), None))
     if asked.syntax:
         return next((offer for offer in fitting if offer.syntax == asked.syntax), None)
-    return next((offer for offer in fitting if offer.usual), None)
+    return next(iter(fitting), None)
 
 
 def _ranges(text: str) -> tuple[MediaRange, ...]:

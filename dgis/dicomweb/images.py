@@ -1,8 +1,9 @@
 """What the web door finds and gives out: the decision, its record and the bytes, as over DICOM."""
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from catalog.audit.values import Event, Happening, Json, Outcome
 from catalog.callers import Caller, Right
@@ -85,6 +86,7 @@ class Images:
     index: CacheIndex
     transcoder: GatewayTranscoder
     recorder: Recorder
+    scratch: Path | None = None  # where what is too large for memory waits, in files without a name
 
     def find(self, asker: Asker, query: Query) -> Iterator[Match]:
         """Search the catalog as this caller; whoever takes the matches says how it ended with `found`.
@@ -126,10 +128,3 @@ class Images:
             raise Problem(404, "not_found", "nothing here that this caller may have", recorded=True)
         transfer.instances = self.retriever.prepare(refs)
         return transfer
-
-
-def total_bytes(instances: Iterable[Sendable]) -> int | None:
-    """Return the bytes of some data sets together; None where only opening them tells."""
-    lengths = [each.length for each in instances]
-    known = [length for length in lengths if length is not None]
-    return sum(known) if len(known) == len(lengths) else None

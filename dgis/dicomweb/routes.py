@@ -9,7 +9,9 @@ from starlette.responses import Response
 
 from catalog.query import Level
 from dgis.dicomweb import retrieve
+from dgis.dicomweb.bulk import bulk_data, frames
 from dgis.dicomweb.door import ROOT, WebDoor
+from dgis.dicomweb.metadata import metadata
 from dgis.dicomweb.search import search
 
 Answer = Callable[[WebDoor, Request], Awaitable[Response]]
@@ -26,6 +28,11 @@ _RESOURCES: dict[str, Answer] = {
     "/series": partial(search, Level.SERIES),
     "/instances": partial(search, Level.IMAGE),
     "/series/{series}/instances": partial(search, Level.IMAGE),
+    STUDY + "/metadata": metadata,
+    SERIES + "/metadata": metadata,
+    INSTANCE + "/metadata": metadata,
+    INSTANCE + "/frames/{frames}": frames,
+    INSTANCE + "/bulkdata/{path:path}": bulk_data,
     STUDY: retrieve.instances,
     SERIES: retrieve.instances,
     INSTANCE: retrieve.instances,

@@ -20,7 +20,7 @@ from dgis.dicomweb.routes import routes as routes_of_dicomweb
 from dgis.identity.authenticate import Authenticator
 from dgis.identity.tls import Clients, TlsError, server_context
 from dgis.keyholder.client import KeyholderClient
-from dgis.parts import StartError, keyholder_socket, now_ms, open_receive_log
+from dgis.parts import StartError, keyholder_socket, now_ms, open_receive_log, scratch
 from dgis.roles.serving import serving
 from dgis.roles.starting import started_database, trust, until_stopped
 from dgis.trail.recorder import Recorder
@@ -67,7 +67,13 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
     log = open_receive_log(configuration)  # to read what lies in the cache; nothing is written to it
     sending = serving(configuration, engine, log.files, keyholder, writer)
     images = Images(
-        sending.releases, sending.retriever, sending.shelf, sending.index, sending.transcoder, recorder
+        sending.releases,
+        sending.retriever,
+        sending.shelf,
+        sending.index,
+        sending.transcoder,
+        recorder,
+        scratch(configuration),
     )
     threads = Threads()
     dicomweb = WebDoor(images, logins, threads, Pages(), configuration.web.url)

@@ -23,6 +23,7 @@ from storage_nodes.record.values import (
 )
 from storage_nodes.record.window import Window
 
+_HEADERS_AT_ONCE_BYTES: Final = 16 * MIB
 _AHEAD_WITHIN_INSTANCE_BYTES: Final = MIB
 """Frames of one instance are read together up to here: a ranged read costs a node about as much."""
 
@@ -140,6 +141,11 @@ class RecordReader:
         before, _, after = self.header(instance)
         return before, after
 
+    def read_headers(self) -> None:
+        """Read all headers with one read, for who asks for many of them; more than can be held are left."""
+        if self._layout.headers.length <= _HEADERS_AT_ONCE_BYTES:
+            self._window.read(self._layout.headers)
+
     def payload(self, instance: int, number: int) -> Buffer:
         """Give one native frame (little endian, no padding) or one fragment as it was packed."""
         place, entry = self._payload_entry(instance, number)
@@ -157,6 +163,11 @@ class RecordReader:
         """Tell which data set may carry all payloads of an instance as they lie; None where there is none."""
         flags = self._index.payloads.columns["flags"][self._own(instance)]
         return _served_as(self.instances[instance], int(np.bitwise_and.reduce(flags)) if len(flags) else 0)
+
+    def payload_lengths(self, instance: int) -> list[int]:
+        """Tell how long the payloads of an instance are decoded, bytes."""
+        lengths: list[int] = self._index.payloads.columns["decoded_bytes"][self._own(instance)].tolist()
+        return lengths
 
     def dataset_length(self, instance: int) -> int:
         """Tell the length of the whole data set, bytes, from the index alone."""
