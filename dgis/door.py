@@ -4,7 +4,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,8 +16,6 @@ from catalog.query import Query
 from catalog.release import Asker, Releases, named
 from catalog.retrieve import InstanceRef
 from dgis.accounting import Accounts
-from dgis.cache import values as cache
-from dgis.cache.entry import Entry
 from dgis.cache.log import AssociationWriter, ReceiveLog
 from dgis.commitment.desk import Desk
 from dgis.configuration import Configuration
@@ -43,24 +40,20 @@ from dgis.dimse.services import (
     Outgoing,
     Session,
     Sink,
-    Stored,
     Transcoder,
 )
 from dgis.dimse.status import Refusal, Status
 from dgis.identity.authenticate import Authenticator, Stranger
 from dgis.identity.peers import identify_destination
-from dgis.identity.wire import to_json
+from dgis.keeping import Keeper
 from dgis.retention.allowance import Allowance
 from dgis.retriever.retriever import Retriever
 from dgis.trail.recorder import Recorder, happening_of, stored_by, with_asked
 from dgis.transactions import DOOR, again, may_pass
 from dgis.watch import door as figures
-from dgis.watch.steps import Step, timed
 
 _log = structlog.get_logger(__name__)
 
-
-_facts = lru_cache(maxsize=256)(to_json)  # asked for with each image
 
 # Whatever becomes of a query or a retrieve, the trail says what was asked.
 _MAY_BE_ASKED = frozenset({Note.QUERY_ENDED, Note.RETRIEVE_ENDED, Note.REQUEST_REFUSED})
@@ -98,6 +91,7 @@ class Door:
         self._dicom = configuration.dicom
         self._issuer = configuration.gateway.name
         self._behind = behind
+        self._keeper = Keeper(behind.clock_ms, behind.allowance)
         self._lock = threading.Lock()
         self._writers: dict[int, AssociationWriter] = {}
         self._stored: dict[int, Counter[str]] = {}  # taken by each association, by SOP class
@@ -121,23 +115,7 @@ class Door:
         """Begin an entry in the receive log."""
         if Right.STORE not in session.caller.may:
             return Refusal(Status.NOT_AUTHORIZED, "this peer may not store (dicom.peers, may)")
-        allowance = self._behind.allowance
-        if allowance is not None and (over := allowance.exceeded()):
-            return Refusal(Status.OUT_OF_RESOURCES, over)
-        meta = cache.StoreMeta(
-            sop_class_uid=incoming.sop_class_uid,
-            sop_instance_uid=incoming.sop_instance_uid,
-            transfer_syntax=incoming.transfer_syntax,
-            calling_ae=session.calling_ae,
-            called_ae=session.called_ae,
-            peer_address=session.address,
-            received_ms=self._behind.clock_ms(),
-            assertions=_facts(session.caller.assertions),
-        )
-        entry = self._writer(session).begin(meta)
-        if isinstance(entry, cache.Refused):
-            return _out_of_resources(entry)
-        return _LogSink(entry, lambda identity, length: self._took(session, identity, length))
+        return self._keeper.begin(session, incoming, lambda: self._writer(session), self._took)
 
     def find(self, session: Session, query: Query) -> Iterator[Match] | Refusal:
         """Search the catalog as this caller."""
@@ -230,9 +208,7 @@ class Door:
             return happening
         return with_asked(happening, asked.query, asked.refs, asked.receiver)
 
-    def _took(self, session: Session, identity: Identity, length: int) -> None:
-        if self._behind.allowance is not None:
-            self._behind.allowance.took(length)
+    def _took(self, session: Session, identity: Identity) -> None:
         with self._lock:
             counts = self._stored.setdefault(session.number, Counter())
             counts[identity.sop_class_uid] += 1
@@ -245,32 +221,6 @@ class Door:
             return writer
 
 
-class _LogSink:
-    """One data set on its way into the receive log."""
-
-    def __init__(self, entry: Entry, took: Callable[[Identity, int], None]) -> None:
-        self._entry = entry
-        self._took = took
-        self._size_bytes = 0
-
-    def write(self, piece: memoryview) -> None:
-        self._entry.write(piece)
-        self._size_bytes += len(piece)
-
-    def commit(self, identity: Identity) -> Stored | Refusal:
-        # The UIDs of the data set are those of the command: the door compared them before it called.
-        with timed(Step.KEEP):
-            kept = self._entry.commit()
-        if isinstance(kept, cache.Refused):
-            return _out_of_resources(kept)
-        figures.kept(self._size_bytes)
-        self._took(identity, self._size_bytes)
-        return Stored.NEW
-
-    def abandon(self) -> None:
-        self._entry.abandon()
-
-
 def _away(error: SQLAlchemyError, status: Status) -> Refusal:
     """Refuse while the database is away (PS3.4 C.4.1.1.4, C.4.2.1.5); any other failure is a defect.
 
@@ -281,7 +231,3 @@ def _away(error: SQLAlchemyError, status: Status) -> Refusal:
         raise error
     _log.warning("database_away", error=type(error).__name__)
     return Refusal(status, "the database does not answer now; ask again later")
-
-
-def _out_of_resources(refused: cache.Refused) -> Refusal:
-    return Refusal(Status(refused.status), refused.reason.value[:64])

@@ -68,8 +68,8 @@ def _receive(turn: Turn) -> Refusal | None:
     if isinstance(sink, Refusal):
         turn.association.discard_data(message.context)
         return sink
-    header = _Header(incoming.transfer_syntax, turn.limits.header_scan_bytes, turn.allowance)
-    reception = _Reception(sink, incoming, header)
+    header = Header(incoming.transfer_syntax, turn.limits.header_scan_bytes, turn.allowance)
+    reception = Reception(sink, incoming, header)
     try:
         turn.association.receive_data(message.context, reception.take)
         return reception.finish()
@@ -78,7 +78,7 @@ def _receive(turn: Turn) -> Refusal | None:
 
 
 def _begin(turn: Turn, incoming: Incoming) -> Sink | Refusal:
-    sink: Sink | Refusal = _guarded(lambda: turn.services.begin_store(turn.session, incoming))
+    sink: Sink | Refusal = guarded(lambda: turn.services.begin_store(turn.session, incoming))
     return sink
 
 
@@ -99,7 +99,7 @@ def _judge(command: Command, abstract_syntax: str) -> Refusal | None:
     return None if is_uid(command.sop_instance or "") else _NO_UID
 
 
-def _guarded(call: Callable[[], _T]) -> _T | Refusal:
+def guarded(call: Callable[[], _T]) -> _T | Refusal:
     """A back end that fails refuses this image; it never ends the association or the door."""
     try:
         return call()
@@ -111,22 +111,35 @@ def _guarded(call: Callable[[], _T]) -> _T | Refusal:
         return _FAILED
 
 
-class _Reception:
-    """One data set on its way into its sink."""
+class Reception:
+    """One data set on its way into its sink, whichever door it comes in by.
 
-    def __init__(self, sink: Sink, incoming: Incoming, header: "_Header") -> None:
+    `take` all of it, then `finish`; `abandon_unless_committed` whatever happened. `agreed` may refuse it for
+    what it turns out to be.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        incoming: Incoming,
+        header: "Header",
+        agreed: Callable[[Identity], Refusal | None] = lambda _found: None,
+    ) -> None:
         self._sink = sink
         self._incoming = incoming
         self._header = header
+        self._agreed = agreed
         self._failure: Refusal | None = None  # what comes after it is read and dropped
         self._committed = False
 
     def take(self, piece: memoryview) -> None:
+        """Take the next bytes; after a failure they are passed over."""
         if self._failure is None:
             self._header.see(piece)
-            self._failure = _guarded(lambda: self._sink.write(piece))
+            self._failure = guarded(lambda: self._sink.write(piece))
 
     def finish(self) -> Refusal | None:
+        """Keep the data set, or say why it is not kept; nothing may follow but `abandon_unless_committed`."""
         if self._failure is not None:
             return self._failure
         found = self._header.identity()
@@ -136,16 +149,20 @@ class _Reception:
             return _CLASS_MISMATCH
         if found.sop_instance_uid != self._incoming.sop_instance_uid:
             return _INSTANCE_MISMATCH
+        refused = self._agreed(found)
+        if refused is not None:
+            return refused
         self._committed = True  # whatever comes of it: the sink had its one last call
-        stored: Stored | Refusal = _guarded(lambda: self._sink.commit(found))
+        stored: Stored | Refusal = guarded(lambda: self._sink.commit(found))
         return stored if isinstance(stored, Refusal) else None
 
     def abandon_unless_committed(self) -> None:
+        """Forget what was not kept."""
         if not self._committed:
-            _guarded(self._sink.abandon)
+            guarded(self._sink.abandon)
 
 
-class _Header:
+class Header:
     """Looks for the identity in the first piece, and keeps pieces only while it is not found."""
 
     def __init__(self, transfer_syntax: str, most_bytes: int, allowance: Allowance) -> None:
@@ -157,6 +174,7 @@ class _Header:
         self._found: Identity | Refusal | None = None
 
     def see(self, piece: memoryview) -> None:
+        """Look at the next bytes."""
         if self._found is not None:
             return
         if not self._kept:  # nearly always found here, and nothing is copied
@@ -169,6 +187,7 @@ class _Header:
             self._look()
 
     def identity(self) -> Identity | Refusal:
+        """Return who the data set is, as far as it was seen."""
         if self._found is None:
             self._found = self._identified(self._kept, whole=True)
         return self._found or _HEADER_TOO_LONG

@@ -20,9 +20,11 @@ from dgis.dicomweb.routes import routes as routes_of_dicomweb
 from dgis.identity.authenticate import Authenticator
 from dgis.identity.tls import Clients, TlsError, server_context
 from dgis.keyholder.client import KeyholderClient
-from dgis.parts import StartError, keyholder_socket, now_ms, open_receive_log, scratch
+from dgis.parts import StartError, keyholder_socket, now_ms, scratch
+from dgis.roles.receiving import Receiving
 from dgis.roles.serving import serving
 from dgis.roles.starting import started_database, trust, until_stopped
+from dgis.stow.routes import routes as routes_of_storing
 from dgis.trail.recorder import Recorder
 from dgis.trail.starting import stopped
 from dgis.watch import files as figure_files
@@ -62,10 +64,10 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
     keyholder = KeyholderClient(keyholder_socket(configuration))
     figures = partial(figure_files.fresh, figure_files.folder_of(configuration.gateway.home))
     readiness = health.Readiness(probes(configuration, engine, keyholder.answers, figures))
-    limits = Limits()
+    limits = Limits(store_bytes=configuration.web.store_bytes)
+    receiving = Receiving(configuration, engine, keyholder, recorder)
     refused = refusals(recorder)
-    log = open_receive_log(configuration)  # to read what lies in the cache; nothing is written to it
-    sending = serving(configuration, engine, log.files, keyholder, writer)
+    sending = serving(configuration, engine, receiving.log.files, keyholder, writer)
     images = Images(
         sending.releases,
         sending.retriever,
@@ -85,20 +87,24 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
         credentials.routes(issuing),
         routes_of_explaining(explaining, logins),
         routes_of_dicomweb(dicomweb),
+        routes_of_storing(receiving.storing, logins, configuration.web.url),
     ]
     server = WebServer(
         application(routers, limits, refused), limits, lambda address: refused(address, "garbled")
     )
     addresses = {"web": _listen(server, configuration)}
-    notes = Worker([Chore("trail", _RECORD_SECONDS, once(recorder.write)), using(engine, sending.index)])
+    record = Chore("trail", _RECORD_SECONDS, once(recorder.write))
+    notes = Worker([record, using(engine, sending.index), *receiving.chores])
+    receiving.start()
     notes.start()
     supervisor.say_ready(ready, addresses, configuration.gateway.home / "run", _WEB)
     _log.info("web_open", **addresses)
     until_stopped(supervised=ready is not None)
     server.stop()
     threads.close()
-    log.close()
+    receiving.stop()
     notes.stop()
+    receiving.write()
     recorder.write()
     stopped(engine, configuration, _WEB, now_ms())
     engine.dispose()

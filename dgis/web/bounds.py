@@ -1,5 +1,6 @@
 """Around the application: bodies bounded in length and time, failures without words, headers for all."""
 
+import re
 import time
 from asyncio import timeout
 from collections.abc import Callable
@@ -22,6 +23,7 @@ _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
 )
 _HTTPS_HEADER = (b"strict-transport-security", b"max-age=31536000")
+_STUDIES = re.compile(r"/dicom-web/studies(?:/[^/]*)?")
 _TOO_LONG = (413, "too_long", "the body is longer than any request here needs")
 _TOO_SLOW = (408, "too_slow", "the body did not arrive in time")
 
@@ -43,7 +45,7 @@ class Bounds:
             return
         exchange = _Exchange(scope, receive, send, self._limits)
         try:
-            if exchange.announced_bytes > self._limits.body_bytes:
+            if exchange.announced_bytes > exchange.most_bytes:
                 await exchange.answer(*_TOO_LONG)
             else:
                 await self._inner(scope, exchange.receive, exchange.send)
@@ -66,6 +68,7 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._limits = limits
+        self.most_bytes = limits.store_bytes if _stores(scope) else limits.body_bytes
         self._begun = self._over = False
         self._all_here = False
         self._received = 0
@@ -88,14 +91,14 @@ class _Exchange:
         budget = limits.body_grace_seconds + self._received / limits.body_bytes_per_second
         began = time.monotonic()
         try:
-            async with timeout(max(0.0, budget - self._waited_seconds)):
+            async with timeout(max(0.0, min(budget - self._waited_seconds, limits.body_idle_seconds))):
                 message = await self._receive()
         except TimeoutError:
             return await self._refuse(_TOO_SLOW)
         self._waited_seconds += time.monotonic() - began
         self._received += len(message.get("body", b""))
         self._all_here = not message.get("more_body", False)
-        if self._received > limits.body_bytes:
+        if self._received > self.most_bytes:
             return await self._refuse(_TOO_LONG)
         return message
 
@@ -133,6 +136,11 @@ def _refusal(scope: Scope, status: int) -> str:
         return ""
     words: str = scope.get("state", {}).get("refusal", HTTPStatus(status).phrase)
     return words
+
+
+def _stores(scope: Scope) -> bool:
+    """Whether a request brings images: the one kind whose body is as long as they are."""
+    return bool(scope["method"] == "POST" and _STUDIES.fullmatch(scope["path"]))
 
 
 def _announced(scope: Scope) -> int:

@@ -23,6 +23,9 @@ class Web(BaseModel):
     tls_client_certificate: Literal["required", "optional"] = "optional"
     tls_crl: Path | None = None
     url: str | None = None  # as clients call it; SAML responses must be meant for it then
+    store_bytes: Annotated[int, Field(gt=0)] = 32 << 30  # of one request that stores images
+    store_instance_bytes: Annotated[int, Field(gt=0)] = 8 << 30  # of one image in it
+    stores_at_once: Annotated[int, Field(gt=0)] = 32  # half of them for one caller
     allow_plain_http: bool = False  # beyond loopback, where something before it speaks TLS
 
     @model_validator(mode="after")

@@ -13,7 +13,9 @@ class Limits:
     header_bytes: int = LONGEST_BYTES + (32 << 10)  # request line and fields: the longest credential fits
     header_seconds: float = 10.0  # from connecting, or from the last answer, to the end of the fields
     body_bytes: int = 1 << 20
+    store_bytes: int = 32 << 30  # of a body that stores images (`POST /dicom-web/studies`), in its place
     body_grace_seconds: float = 10.0  # beyond what `body_bytes_per_second` allows
     body_bytes_per_second: int = 1024
+    body_idle_seconds: float = 60.0  # without a byte of the body, however fast the rest came
     stalled_seconds: float = 30.0  # without taking some 48 KiB of an answer
     drain_seconds: int = 5  # of the supervisor's ten: what is running may end, then it is cut
