@@ -7,15 +7,18 @@ import sqlalchemy as sa
 
 from catalog import status as catalog
 from catalog.tables import PHI
-from dgis import accounting, gateways
+from dgis import accounting, gateways, nodes
 from dgis.cache import status as cache
 from dgis.cache.log import ReceiveLog
 from dgis.cache.publish_queue import State
+from dgis.configuration import Configuration
 from dgis.erasure import intents
 from dgis.erasure.tables import erasure
 from dgis.publisher.tables import publish_part
 from dgis.publisher.values import UNFINISHED, PartState
 from dgis.repository import cursor
+from dgis.retention import holds
+from dgis.retention.allowance import use_of
 from dgis.tables import publish_job
 from replica import status as replica
 from replica.values import CopyState
@@ -140,8 +143,35 @@ def pending(connection: sa.Connection, log: ReceiveLog, gateway_id: str) -> dict
     }
 
 
+def everything(
+    connection: sa.Connection, log: ReceiveLog, configuration: Configuration, now_ms: int
+) -> dict[str, Any]:
+    """Return `status` with what the configuration asks for beside it: for `dgis status` and `/api/status`."""
+    values = status(connection, log, configuration.gateway.name)
+    values["scrub"] = nodes.scrub_state(connection, configuration, now_ms)
+    values["copies"]["words"] += nodes.words(connection, configuration)
+    values["facilities"] = use_of(connection, configuration.quotas)
+    values["holds"] = len(holds.every(connection))
+    return values
+
+
 def series(connection: sa.Connection, gateway_id: str, key: str | None = None) -> list[dict[str, Any]]:
     """Return the state of each series, newest first, by pseudonym; of one where `key` is given."""
+    return [told for _id, told in series_page(connection, gateway_id, key=key)]
+
+
+def series_page(
+    connection: sa.Connection,
+    gateway_id: str,
+    *,
+    key: str | None = None,
+    before: tuple[int, int] | None = None,
+    most: int | None = None,
+) -> list[tuple[int, dict[str, Any]]]:
+    """Return `most` series with the catalog's number of each, newest first.
+
+    `before` is what the page before it ended with: when its last image came, and its number.
+    """
     table, job, part = PHI.series, publish_job.c, publish_part.c
     of_series = sa.select(
         part.phi_series_id,
@@ -158,6 +188,7 @@ def series(connection: sa.Connection, gateway_id: str, key: str | None = None) -
     )
     statement = (
         sa.select(
+            table.c.id,
             table.c.series_key.label("series"),
             table.c.modality,
             table.c.instance_count.label("instances"),
@@ -173,10 +204,30 @@ def series(connection: sa.Connection, gateway_id: str, key: str | None = None) -
         .outerjoin(counted, counted.c.phi_series_id == table.c.id)
         .where(job.gateway_id == gateway_id)
         .order_by(job.last_received_ms.desc(), table.c.id)
+        .limit(most)
     )
     if key is not None:
         statement = statement.where(table.c.series_key == key)
-    return [row._asdict() for row in connection.execute(statement)]
+    if before is not None:
+        when, number = before
+        earlier = sa.and_(job.last_received_ms == when, table.c.id > number)
+        statement = statement.where(sa.or_(job.last_received_ms < when, earlier))
+    found = [row._asdict() for row in connection.execute(statement)]
+    return [(told.pop("id"), told) for told in found]
+
+
+def one_series(connection: sa.Connection, gateway_id: str, key: str) -> dict[str, Any] | None:
+    """Return the state of one series, what the options removed from it, and the keys of its records."""
+    found = series(connection, gateway_id, key)
+    if not found:
+        return None
+    records = connection.scalars(
+        sa.select(publish_part.c.record_key)
+        .join(PHI.series, PHI.series.c.id == publish_part.c.phi_series_id)
+        .where(PHI.series.c.series_key == key, publish_part.c.state == PartState.PUBLISHED.value)
+        .order_by(publish_part.c.id)
+    )
+    return {**found[0], "removed": removed(connection, key), "records": list(records)}
 
 
 def removed(connection: sa.Connection, key: str) -> list[str]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, Update, bindparam, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, Update, and_, bindparam, insert, or_, select, update
 
 from catalog.audit.chain import BEGINNING, Head, digest
 from catalog.audit.values import Entry, Event, Happening, Outcome, encoded
@@ -91,10 +91,32 @@ def entries(connection: Connection, writer: str, after: int = 0) -> Iterator[Ent
 
 def latest(connection: Connection, most: int, *, event: Event | None = None) -> list[Entry]:
     """Return the newest entries of all writers, newest first."""
+    return [entry for _place, entry in page(connection, most, event=event)]
+
+
+def page(
+    connection: Connection,
+    most: int,
+    *,
+    event: Event | None = None,
+    caller: str | None = None,
+    before: tuple[int, int] | None = None,
+) -> list[tuple[tuple[int, int], Entry]]:
+    """Return the newest entries of all writers with the place of each, newest first.
+
+    `before` is the place of the last entry of the page before; `caller` is compared whole.
+    """
     found = select(audit).order_by(audit.c.at_ms.desc(), audit.c.id.desc()).limit(most)
     if event is not None:
         found = found.where(audit.c.event == event.value)
-    return [_entry(row) for row in connection.execute(found).mappings()]
+    if caller is not None:
+        found = found.where(audit.c.caller == caller)
+    if before is not None:
+        when, number = before
+        earlier = and_(audit.c.at_ms == when, audit.c.id < number)
+        found = found.where(or_(audit.c.at_ms < when, earlier))
+    rows = connection.execute(found).mappings()
+    return [((row["at_ms"], row["id"]), _entry(row)) for row in rows]
 
 
 def _entry(row: RowMapping) -> Entry:

@@ -1,7 +1,7 @@
 """`dgis audit list|verify`: the trail, and that nobody altered it."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn
@@ -24,6 +24,7 @@ from dgis.cli.common import (
 from dgis.cli.opening import opened
 from dgis.trail.acts import act, record
 from dgis.trail.verifying import verify
+from dgis.trail.words import entry_json
 
 app = typer.Typer(help="The audit trail, a store of identifying data itself.", no_args_is_help=True)
 
@@ -42,7 +43,7 @@ def list_entries(
         of: dict[str, Json] = {"event": event.value if event else "", "entries": len(found)}
         record(connection, gateway.gateway_id, act(gateway.gateway_id, Event.TRAIL, "list", of))
     if as_json:
-        print_json([_json(entry) for entry in found])
+        print_json([entry_json(entry) for entry in found])
         return
     columns = ("when", "event", "outcome", "count", "caller", "address", "detail")
     print_table(columns, map(_row, found))
@@ -87,11 +88,6 @@ def _row(entry: Entry) -> tuple[str, ...]:
     words = " ".join(f"{name}={value}" for name, value in happening.detail.items())
     told = (moment(entry.at_ms), happening.event.value, happening.outcome.name.lower(), str(happening.count))
     return (*told, _printable(happening.caller), happening.address, _printable(words))
-
-
-def _json(entry: Entry) -> dict[str, Any]:
-    told = {**asdict(entry.happening), "outcome": entry.happening.outcome.name.lower()}
-    return {"writer": entry.writer, "number": entry.number, "at_ms": entry.at_ms, **told}
 
 
 def _printable(text: str) -> str:

@@ -8,9 +8,9 @@ from catalog import grants, links
 from catalog.grants import Grant
 from dgis import parts
 from dgis.cli.common import AsJson, Config, Home, console, moment, print_json, print_table
-from dgis.cli.granting import PATIENT_HELP, By, Unseen, desk, grant_json, look
+from dgis.cli.granting import PATIENT_HELP, By, Unseen, desk, look
 from dgis.granting import acts
-from dgis.granting.words import rights_words, state_words
+from dgis.granting.words import grant_json, rights_words, state_words
 
 app = typer.Typer(
     help="What patients refuse. It wins over every grant, and covers whoever a patient is linked with.",

@@ -13,11 +13,12 @@ from catalog.grants import Grant, What, Who
 from catalog.tables import contributor
 from dgis import parts
 from dgis.cli.common import AsJson, Config, Home, console, print_json, print_table
-from dgis.cli.granting import PATIENT_HELP, By, Desk, Unseen, desk, grant_json, look, moment_of
+from dgis.cli.granting import PATIENT_HELP, By, Desk, Unseen, desk, look, moment_of
 from dgis.cli.opening import opened
 from dgis.granting import acts
 from dgis.granting.words import (
     asserted_words,
+    grant_json,
     grant_words,
     rights_words,
     state_words,

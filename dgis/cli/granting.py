@@ -3,16 +3,15 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import sqlalchemy as sa
 import typer
 
-from catalog.callers import PATTERN_FIELDS
-from catalog.grants import FOR_EVER_MS, Grant
+from catalog.grants import FOR_EVER_MS
 from deid.keys.values import KeysError
 from deid.pseudonyms import Pseudonyms
 from dgis import parts
@@ -22,7 +21,6 @@ from dgis.erasure.held import Names
 from dgis.erasure.subject import NobodyMeant
 from dgis.granting.acts import Actor, NotDone
 from dgis.granting.subjects import Directory
-from dgis.granting.words import state_words
 from dgis.keyholder.pseudonyms import pseudonymiser
 
 PATIENT_HELP = (
@@ -83,22 +81,6 @@ def moment_of(text: str | None, *, end: bool) -> int:
     if end and len(text) <= _DATE_LENGTH:
         read += timedelta(days=1)
     return round(read.astimezone().timestamp() * 1000)
-
-
-def grant_json(grant: Grant, now_ms: int) -> dict[str, Any]:
-    """Return a grant for scripts; `until_ms` None is no end."""
-    return {
-        "id": grant.id,
-        "state": state_words(grant, now_ms),
-        "effect": "allow" if grant.allow else "deny",
-        "who": {field: value for field in PATTERN_FIELDS if (value := getattr(grant.who, field)) is not None},
-        "what": {name: value for name, value in asdict(grant.what).items() if value},
-        "may": sorted(right.value for right in grant.may),
-        "from_ms": grant.not_before_ms,
-        "until_ms": grant.not_after_ms if grant.not_after_ms < FOR_EVER_MS else None,
-        "by": grant.granted_by,
-        "reason": grant.reason,
-    }
 
 
 def _actor(gateway: Opened, by: str) -> Actor:

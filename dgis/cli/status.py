@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from dgis import nodes, overview
+from dgis import overview
 from dgis.cli.common import (
     FAILED,
     AsJson,
@@ -22,8 +22,6 @@ from dgis.cli.common import (
 )
 from dgis.cli.opening import Opened, opened
 from dgis.parts import now_ms
-from dgis.retention import holds
-from dgis.retention.allowance import use_of
 
 app = typer.Typer(help="State of each series on its way into the grid.", no_args_is_help=True)
 
@@ -34,11 +32,7 @@ _SERIES_COLUMNS = ("series", "modality", "instances", "state", "pending", "parts
 def status(home: Home = None, config: Config = None, as_json: AsJson = False) -> None:
     """Say what was received, what is pending, what is published, and how the copies stand."""
     with opened(home, config) as gateway, gateway.reading() as connection:
-        values = overview.status(connection, gateway.log, gateway.gateway_id)
-        values["scrub"] = nodes.scrub_state(connection, gateway.configuration, now_ms())
-        values["copies"]["words"] += nodes.words(connection, gateway.configuration)
-        values["facilities"] = use_of(connection, gateway.configuration.quotas)
-        values["holds"] = len(holds.every(connection))
+        values = overview.everything(connection, gateway.log, gateway.configuration, now_ms())
     if as_json:
         print_json(values)
         return
@@ -167,14 +161,13 @@ def show_series(
 ) -> None:
     """Show one series."""
     with opened(home, config) as gateway, gateway.reading() as connection:
-        rows = overview.series(connection, gateway.gateway_id, key)
-        removed = overview.removed(connection, key)
-    if not rows:
+        found = overview.one_series(connection, gateway.gateway_id, key)
+    if found is None:
         fail("no such series here (dgis series list)")
     if as_json:
-        print_json({**rows[0], "removed": removed})
+        print_json(found)
         return
-    print_fields({**rows[0], "removed": "; ".join(removed)})
+    print_fields({**found, "removed": "; ".join(found["removed"]), "records": " ".join(found["records"])})
 
 
 def wait(

@@ -1,7 +1,9 @@
 """Grants in words: for lists of them, and for the chain that an explanation shows."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 from catalog.callers import PATTERN_FIELDS, Assertions, Right
 from catalog.grants import ANYONE, FOR_EVER_MS, Grant, What, Who
@@ -72,3 +74,19 @@ def state_words(grant: Grant, now_ms: int) -> str:
     if grant.holds_at(now_ms):
         return "in force"
     return "ended" if grant.not_after_ms <= now_ms else "not begun"
+
+
+def grant_json(grant: Grant, now_ms: int) -> dict[str, Any]:
+    """Return a grant for scripts; `until_ms` None is no end."""
+    return {
+        "id": grant.id,
+        "state": state_words(grant, now_ms),
+        "effect": "allow" if grant.allow else "deny",
+        "who": {field: value for field in PATTERN_FIELDS if (value := getattr(grant.who, field)) is not None},
+        "what": {name: value for name, value in asdict(grant.what).items() if value},
+        "may": sorted(right.value for right in grant.may),
+        "from_ms": grant.not_before_ms,
+        "until_ms": grant.not_after_ms if grant.not_after_ms < FOR_EVER_MS else None,
+        "by": grant.granted_by,
+        "reason": grant.reason,
+    }

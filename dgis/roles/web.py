@@ -21,6 +21,7 @@ from dgis.identity.authenticate import Authenticator
 from dgis.identity.tls import Clients, TlsError, server_context
 from dgis.keyholder.client import KeyholderClient
 from dgis.parts import StartError, keyholder_socket, now_ms, scratch
+from dgis.roles.interface import interface
 from dgis.roles.receiving import Receiving
 from dgis.roles.serving import serving
 from dgis.roles.starting import started_database, trust, until_stopped
@@ -88,6 +89,7 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
         routes_of_explaining(explaining, logins),
         routes_of_dicomweb(dicomweb),
         routes_of_storing(receiving.storing, logins, configuration.web.url),
+        *interface(configuration, engine, receiving.log, recorder, logins),
     ]
     server = WebServer(
         application(routers, limits, refused), limits, lambda address: refused(address, "garbled")

@@ -88,9 +88,10 @@ def test_a_series_is_shown_by_its_pseudonym_and_no_other(home):
     (row,) = home.json("series", "list")
     assert (row["state"], row["instances"], row["pending"]) == ("published", 3, 0)
     shown = home.json("series", "show", row["series"])
-    removed = shown.pop("removed")
+    removed, records = shown.pop("removed"), shown.pop("records")
     assert shown == row
     assert removed
+    assert len(records) == 1
     assert all(" (" in words for words in removed)
     assert home.run("series", "show", phantom(3)[0].series_uid).exit_code == 1
 

@@ -1,0 +1,28 @@
+"""Wiring only: the routes of `/api` that read and administer the grid."""
+
+import sqlalchemy as sa
+from fastapi import APIRouter
+
+from dgis import fleet
+from dgis.api import auditing, granting, page, reading
+from dgis.api.access import Access
+from dgis.cache.log import ReceiveLog
+from dgis.configuration import Configuration
+from dgis.parts import now_ms
+from dgis.trail.recorder import Recorder
+from dgis.web.logins import Logins
+
+
+def interface(
+    configuration: Configuration, engine: sa.Engine, log: ReceiveLog, recorder: Recorder, logins: Logins
+) -> list[APIRouter]:
+    """Return the routes; acts are recorded in the chain of the web door."""
+    access = Access(engine, now_ms)
+    writer = f"{configuration.gateway.name}/web"
+    grid = reading.Reading(configuration, access, log, fleet.open_fleet(configuration), recorder)
+    return [
+        reading.routes(grid, logins),
+        granting.routes(granting.Granting(access, writer), logins),
+        auditing.routes(auditing.Auditing(access, writer), logins),
+        page.routes(),
+    ]

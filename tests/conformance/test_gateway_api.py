@@ -1,0 +1,88 @@
+"""`/api` of a whole gateway: requests of its description, and others, end in order; commands say the same."""
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+
+from tests.gateway import Gateway
+from tests.tools.credentials import PASSCODE
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("gateway-api")]
+
+CASES = 10  # of each operation and mode
+SETTINGS = settings(
+    max_examples=CASES,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture(scope="module")
+def gateway():
+    with Gateway() as gateway:
+        rights = [part for right in ("find", "retrieve", "store", "administer") for part in ("--may", right)]
+        gateway.cli("account", "add", "boss", *rights, typed=f"{PASSCODE}\n")
+        everything = ("--may", "administer", "--everything", "--reason", "runs it")
+        gateway.cli("grant", "add", "--user", "boss", *everything)
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def token(gateway):
+    """A passcode takes long on purpose: one login for all requests."""
+    answer = httpx.post(f"{gateway.web}/api/credential", json={}, auth=("boss", PASSCODE), timeout=60)
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+def test_no_request_makes_it_fail(gateway, token):
+    described = httpx.get(f"{gateway.web}/api/openapi.json").json()
+    pid, asked = gateway.role_pid("web"), {}
+    for found in schemathesis.openapi.from_dict(described).get_all_operations():
+        operation = found.ok()
+        if not operation.path.startswith("/api/"):
+            continue
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+            answers = asked.setdefault((operation.method, operation.path), [])
+
+            @SETTINGS
+            @given(case=operation.as_strategy(generation_mode=mode))
+            def holds(case, answers=answers):
+                answer = case.call(base_url=gateway.web, headers=token)
+                assert answer.status_code < 500, (case.method, case.path, answer.text)
+                answers.append(answer.status_code)
+
+            holds()
+    assert {("get", "/api/status"), ("get", "/api/series"), ("post", "/api/grants")} <= set(asked)
+    assert all(asked.values())
+    assert gateway.role_pid("web") == pid
+
+
+def test_the_commands_and_the_routes_say_the_same(gateway, token):
+    def ask(path):
+        answer = httpx.get(f"{gateway.web}/api{path}", headers=token, timeout=60)
+        assert answer.status_code == 200
+        return answer.json()
+
+    assert ask("/series")["items"] == gateway.json("series", "list")
+    said, told = gateway.json("node", "list"), ask("/nodes")
+    assert told == said
+    assert {node["answers"] for node in told} == {True}
+    assert {each["id"] for each in gateway.json("grant", "list")} == {each["id"] for each in ask("/grants")}
+    status = gateway.json("status")
+    assert ask("/status").keys() == status.keys()
+    assert ask("/status")["catalog"] == status["catalog"]
+
+
+def test_who_is_not_an_administrator_is_told_so_in_a_problem_document(gateway):
+    gateway.cli("account", "add", "reader", "--may", "find", typed=f"{PASSCODE}\n")
+    with httpx.Client(base_url=f"{gateway.web}/api", auth=("reader", PASSCODE), timeout=60) as reader:
+        assert reader.get("/status").json()["waiting"] is None
+        for path in ("/nodes", "/grants", "/audit", "/records/x"):
+            answer = reader.get(path)
+            assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json")
+            assert answer.json()["reason"] == "not_administrator"

@@ -1,0 +1,309 @@
+"""`/api`: who may have what of it, and that it says what the commands say."""
+
+import asyncio
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from catalog.audit import trail
+from catalog.audit.values import Event
+from catalog.callers import ALL_RIGHTS, Assertions, Right
+from catalog.credentials.values import Verified
+from catalog.grants import ANYONE, Grant, What, Who, every, write
+from catalog.tables import PHI
+from dgis import overview
+from dgis.api import auditing, granting, page, reading
+from dgis.api.access import Access
+from dgis.publisher.tables import publish_part
+from dgis.trail.recorder import Recorder
+from dgis.web.application import application
+from dgis.web.limits import Limits
+from dgis.web.problems import Problem
+from tests.unit.dgis.site import PUBLISHER, phantom
+
+READ = frozenset({Right.FIND, Right.RETRIEVE})
+CALLERS = {
+    "member": Verified("member", Assertions(user="member"), READ),
+    "cleared": Verified("hospital", PUBLISHER, READ | {Right.PHI}),
+    "entitled to nothing": Verified("nobody", Assertions(user="nobody"), frozenset()),
+    "high ceiling": Verified("idle", Assertions(user="idle"), ALL_RIGHTS),
+    "of one facility": Verified("local", Assertions(user="local"), ALL_RIGHTS),
+    "below its grant": Verified("boss", Assertions(user="boss"), READ),
+    "denied": Verified("former", Assertions(user="former", role="boss"), ALL_RIGHTS),
+    "boss": Verified("boss", Assertions(user="boss", role="boss"), ALL_RIGHTS),
+}
+ADMINISTER = frozenset({Right.ADMINISTER})
+"""Everybody else may not administer: by ceiling, for want of a grant, or because it is denied."""
+
+
+class Grid:
+    """The routes over one site; `ask` asks as somebody."""
+
+    def __init__(self, site):
+        self.site, self.who = site, None
+        clock = site.clock
+        access = Access(site.engine, clock)
+        writer = f"{site.name}/web"
+        self.recorder = Recorder(site.engine, writer, clock)
+        self.reading = reading.Reading(site.configuration, access, site.log, site.grid.fleet, self.recorder)
+        routers = [
+            reading.routes(self.reading, self),
+            granting.routes(granting.Granting(access, writer), self),
+            auditing.routes(auditing.Auditing(access, writer), self),
+            page.routes(),
+        ]
+        self.refused = []
+        self.app = application(routers, Limits(), lambda _address, reason: self.refused.append(reason))
+
+    async def admit(self):
+        if self.who is None:
+            raise Problem(401, "no_credential", "who asks?")
+        return self.who
+
+    def ask(self, who, method, path, **options):
+        self.who = CALLERS.get(who)
+
+        async def ask():
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://grid") as client:
+                return await client.request(method, f"/api{path}", **options)
+
+        return asyncio.run(ask())
+
+
+@pytest.fixture
+def grid(site):
+    """One series that is published, one that is received only; both by the hospital."""
+    site.publish(phantom(2))
+    site.receive(phantom(1, person=1))
+    with site.engine.begin() as connection:
+        for who, what, allow in (
+            (Who(role="boss"), What(), True),
+            (Who(user="boss"), What(), True),
+            (Who(user="local"), What(facility="Demo Hospital"), True),
+            (Who(user="former"), What(), False),
+        ):
+            write(connection, Grant(who, what, ADMINISTER, allow, reason="for this test"))
+    return Grid(site)
+
+
+@pytest.fixture
+def keys(site, grid):
+    with site.engine.connect() as connection:
+        rows = overview.series(connection, site.name)
+        record = connection.scalar(sa.select(publish_part.c.record_key))
+    by_state = {bool(row["parts_published"]): row["series"] for row in rows}
+    return {"published": by_state[True], "received": by_state[False], "record": record}
+
+
+GIVE = {"who": {"user": "ann"}, "what": {}, "may": ["find"], "reason": "she reads"}
+OTHERS = [name for name in CALLERS if name not in {"boss", "cleared"}]
+NOT = dict.fromkeys([*OTHERS, "cleared"], 403) | {"stranger": 401}
+# Each resource with what it answers to whom; `boss` administers the grid.
+TABLE = [
+    ("GET", "/status", {}, dict.fromkeys(CALLERS, 200) | {"stranger": 401}),
+    ("GET", "/series", {}, dict.fromkeys(CALLERS, 200) | {"stranger": 401}),
+    (
+        "GET",
+        "/series/{published}",
+        {},
+        dict.fromkeys(CALLERS, 200) | {"entitled to nothing": 404, "stranger": 401},
+    ),
+    (
+        "GET",
+        "/series/{received}",
+        {},
+        dict.fromkeys(OTHERS, 404) | {"cleared": 200, "boss": 200, "stranger": 401},
+    ),
+    ("GET", "/series/1.2.3", {}, dict.fromkeys(CALLERS, 404) | {"stranger": 401}),
+    ("GET", "/nodes", {}, NOT | {"boss": 200}),
+    ("GET", "/records/{record}", {}, NOT | {"boss": 200}),
+    ("GET", "/records/nothing", {}, NOT | {"boss": 404}),
+    ("GET", "/grants", {}, NOT | {"boss": 200}),
+    ("POST", "/grants", {"json": GIVE}, NOT | {"boss": 201}),
+    ("DELETE", "/grants/4711", {}, NOT | {"boss": 409}),
+    ("GET", "/audit", {}, NOT | {"boss": 200}),
+    ("GET", "/docs", {}, dict.fromkeys([*CALLERS, "stranger"], 200)),
+]
+
+
+def test_everybody_has_what_the_table_says_and_nothing_else(grid, keys):
+    found = {
+        (method, path): {
+            who: grid.ask(who, method, path.format(**keys), **options).status_code for who in said
+        }
+        for method, path, options, said in TABLE
+    }
+    assert found == {(method, path): said for method, path, _options, said in TABLE}
+
+
+def test_no_resource_is_missing_in_the_table(grid):
+    described = grid.ask(None, "GET", "/openapi.json").json()["paths"]
+    routes = {(method.upper(), path) for path, methods in described.items() for method in methods}
+    patterns = {
+        ("GET", "/api/series/{key}"),
+        ("GET", "/api/records/{key}"),
+        ("DELETE", "/api/grants/{grant_id}"),
+    }
+    assert routes - patterns == {
+        (method, f"/api{path}") for method, path, *_rest in TABLE if path.count("/") == 1 and path != "/docs"
+    }
+
+
+def test_administrators_are_told_what_the_commands_print(grid, site, keys):
+    with site.engine.connect() as connection:
+        status = overview.everything(connection, site.log, site.configuration, site.clock())
+        series = overview.series(connection, site.name)
+        one = overview.one_series(connection, site.name, keys["published"])
+    said = grid.ask("boss", "GET", "/status").json()
+    for each in (said, status):  # what is measured, at another moment
+        assert each["cache"].pop("free_bytes") > 0
+        each["cache"].pop("used_bytes")
+    assert said == status
+    assert grid.ask("boss", "GET", "/series").json() == {"items": series, "next": None}
+    assert grid.ask("boss", "GET", f"/series/{keys['published']}").json() == one
+    assert one["records"] == [keys["record"]]
+
+
+def test_others_are_told_numbers_and_what_they_may_find(grid, keys):
+    status = grid.ask("member", "GET", "/status").json()
+    told = {name for name, value in status.items() if value is not None}
+    assert told == {"catalog", "cache", "parts", "scrub", "copies"}
+    assert status["copies"]["nodes"] is None
+    assert [each["series"] for each in grid.ask("member", "GET", "/series").json()["items"]] == [
+        keys["published"]
+    ]
+    assert grid.ask("entitled to nothing", "GET", "/series").json()["items"] == []
+    cleared = grid.ask("cleared", "GET", "/series").json()["items"]
+    assert {each["series"] for each in cleared} == {keys["published"], keys["received"]}
+
+
+def test_a_denial_hides_a_series_here_as_everywhere(grid, site, keys):
+    with site.engine.begin() as connection:
+        patient = connection.scalar(
+            sa.select(PHI.series.c.patient_key).where(PHI.series.c.series_key == keys["published"])
+        )
+        denial = Grant(ANYONE, What(patient_key=patient, linked=True), READ, allow=False, reason="asked for")
+        write(connection, denial)
+    assert grid.ask("member", "GET", "/series").json()["items"] == []
+    assert grid.ask("member", "GET", f"/series/{keys['published']}").status_code == 404
+
+
+def test_pages_follow_each_other_without_a_gap(grid, site):
+    for person in (0, 1, 2):
+        site.receive(phantom(1, person=person, seed=5))
+        site.clock.pass_seconds(1)
+    whole = [each["series"] for each in grid.ask("boss", "GET", "/series").json()["items"]]
+    for who in ("boss", "cleared"):
+        seen, cursor = [], None
+        while True:
+            query = {"limit": 2} | ({"after": cursor} if cursor else {})
+            answer = grid.ask(who, "GET", "/series", params=query).json()
+            seen += [each["series"] for each in answer["items"]]
+            cursor = answer["next"]
+            if cursor is None:
+                break
+        assert seen == whole
+    assert len(whole) == 5
+
+
+def test_a_record_says_where_its_copies_lie_and_no_digest_of_what_is_sealed(grid, keys):
+    objects = grid.ask("boss", "GET", f"/records/{keys['record']}").json()
+    assert {each["kind"]: each["sha256"] is None for each in objects} == {"record": False, "sealed": True}
+    assert all(len(each["copies"]) == 3 for each in objects)
+    assert {copy["state"] for each in objects for copy in each["copies"]} == {"available"}
+
+
+def test_a_grant_is_given_listed_and_ended_and_the_trail_has_it(grid, site, keys):
+    wanted = GIVE | {"what": {"series": keys["published"]}, "until_ms": site.clock() + 60_000}
+    given = grid.ask("boss", "POST", "/grants", json=wanted)
+    assert given.json()["what"]["series_key"] == keys["published"]
+    assert given.json() in grid.ask("boss", "GET", "/grants").json()
+    number = given.json()["id"]
+    assert grid.ask("boss", "DELETE", f"/grants/{number}").status_code == 204
+    assert grid.ask("boss", "DELETE", f"/grants/{number}").status_code == 409
+    with site.engine.connect() as connection:
+        entries = trail.latest(connection, 10, event=Event.GRANT)
+    assert [(each.happening.detail["act"], each.happening.caller) for each in entries] == [
+        ("revoke", "boss <boss@>"),
+        ("grant", "boss <boss@>"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"what": {"study": "1.2.3"}}, 404),
+        ({"what": {"patient": "4711^^^"}}, 404),
+        ({"what": {"facility": "Nowhere"}}, 404),
+        ({"what": {"contributor_id": 4711}}, 404),
+        ({"until_ms": 1}, 409),
+        ({"from_ms": 10, "until_ms": 5}, 409),
+        ({"may": []}, 422),
+        ({"may": ["everything"]}, 422),
+        ({"reason": ""}, 422),
+        ({"who": {"user": "a\x00b"}}, 422),
+        ({"who": {"friend": "x"}}, 422),
+    ],
+)
+def test_a_grant_that_cannot_be_is_refused_and_nothing_is_written(grid, site, change, status):
+    def count():
+        with site.engine.connect() as connection:
+            return len(list(every(connection)))
+
+    before = count()
+    assert grid.ask("boss", "POST", "/grants", json=GIVE | change).status_code == status
+    assert count() == before
+
+
+def test_reading_the_trail_is_in_the_trail_and_pages_end(grid, site):
+    for _ in range(3):
+        grid.ask("boss", "GET", "/audit")
+    first = grid.ask("boss", "GET", "/audit", params={"event": "trail", "limit": 2}).json()
+    assert [each["caller"] for each in first["items"]] == ["boss <boss@>"] * 2
+    rest = grid.ask("boss", "GET", "/audit", params={"event": "trail", "after": first["next"]}).json()
+    assert rest["next"] is None
+    # The page before it was recorded when it was read, after its own entries: it is newer than they are.
+    assert len(rest["items"]) == 1
+    assert grid.ask("boss", "GET", "/audit", params={"caller": "somebody else"}).json()["items"] == []
+
+
+@pytest.mark.parametrize("who", ["boss", "member"])
+def test_each_request_leaves_one_entry(grid, site, keys, who):
+    """What is refused leaves the refusal alone, which is recorded as it leaves."""
+    for method, path, options, said in TABLE[:-1]:
+        with site.engine.begin() as connection:
+            before = len(trail.latest(connection, 1000))
+        grid.refused.clear()
+        status = grid.ask(who, method, path.format(**keys), **options).status_code
+        grid.recorder.write()
+        with site.engine.connect() as connection:
+            added = len(trail.latest(connection, 1000)) - before
+        assert (added, len(grid.refused)) == ((0, 1) if status >= 400 else (1, 0)), (path, said[who])
+
+
+def test_nothing_of_a_patient_is_in_what_is_told(grid, keys):
+    for path in ("/status", "/series", "/series/{received}", "/nodes", "/records/{record}", "/grants"):
+        said = grid.ask("boss", "GET", path.format(**keys)).text
+        for image in (*phantom(2), *phantom(1, person=1)):
+            assert image.study_uid not in said
+            assert image.series_uid not in said
+
+
+def test_the_page_of_the_routes_loads_and_runs_nothing(grid):
+    answer = grid.ask(None, "GET", "/docs")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "GET /api/status" in answer.text
+    assert not [word for word in ("<script", "<link", "src=", "http://", "https://") if word in answer.text]
+
+
+def test_the_description_names_models_and_problems(grid):
+    described = grid.ask(None, "GET", "/openapi.json").json()
+    for path, methods in described["paths"].items():
+        for method, said in methods.items():
+            good = next(each for status, each in said["responses"].items() if status.startswith("2"))
+            if method != "delete":
+                assert "$ref" in str(good["content"]["application/json"]["schema"]), path
+            for status in ("401", "422", "503"):
+                assert "application/problem+json" in said["responses"][status]["content"], (path, status)
