@@ -6,6 +6,7 @@ import dgis.availability.tables
 import dgis.commitment.tables
 import dgis.departed.tables
 import dgis.erasure.tables
+import dgis.jobs.tables
 import dgis.publisher.tables
 import dgis.rebuild.tables
 import dgis.repository.tables
@@ -20,6 +21,7 @@ _OF_THE_GATEWAY = (
     dgis.commitment.tables.commitment,
     dgis.departed.tables.departed,
     dgis.erasure.tables.erasure,
+    dgis.jobs.tables.job,
     dgis.publisher.tables.publish_part,
     dgis.rebuild.tables.rebuild_run,
     dgis.repository.tables.audit_sent,

@@ -94,6 +94,9 @@ def _subjects(connection: sa.Connection, numbers: list[int], *, follows: bool) -
         .join(contributor, contributor.c.id == series.contributor_id)
         .where(series.id.in_(numbers))
     )
+    found = rows.all()
+    patients = {row.patient_key for row in found} if follows else set()
+    linked = {patient: links.linked_with(connection, patient) for patient in patients}
     return {
         row.id: Subject(
             row.facility,
@@ -101,7 +104,7 @@ def _subjects(connection: sa.Connection, numbers: list[int], *, follows: bool) -
             row.patient_key,
             row.study_key,
             row.series_key,
-            frozenset(links.linked_with(connection, row.patient_key)) if follows else frozenset(),
+            linked.get(row.patient_key, frozenset()),
         )
-        for row in rows
+        for row in found
     }

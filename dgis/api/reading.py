@@ -48,7 +48,8 @@ class Reading:
     fleet: Fleet
     recorder: Recorder
     clock: Callable[[], float] = time.monotonic
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _counting: threading.Lock = field(default_factory=threading.Lock)
+    _probing: threading.Lock = field(default_factory=threading.Lock)  # a dead node takes its time
     _status: tuple[float, dict[str, Any]] | None = None
     _probed: float | None = None
 
@@ -94,7 +95,7 @@ class Reading:
 
     def nodes(self) -> list[dict[str, Any]]:
         """Return how the nodes stand, asked anew now and then."""
-        with self._lock:
+        with self._probing:
             if self._probed is None or self.clock() - self._probed > _FRESH_SECONDS:
                 self.fleet.probe()
                 self._probed = self.clock()
@@ -123,7 +124,7 @@ class Reading:
         self.recorder.add(Happening(Event.QUERY, named(caller), address=address, detail=dict(detail)))
 
     def _everything(self) -> dict[str, Any]:
-        with self._lock:
+        with self._counting:
             if self._status is None or self.clock() - self._status[0] > _FRESH_SECONDS:
                 with self.access.reading() as connection:
                     now_ms = self.access.clock_ms()

@@ -8,9 +8,11 @@ from catalog.contributors import PublisherGrant
 from dgis import supervisor
 from dgis.accounting import Accounts
 from dgis.cache.indexer import Indexer
+from dgis.chores.doing import doing
 from dgis.chores.door import holding, measuring, noting, retiring
 from dgis.chores.figures import counting
 from dgis.commitment.desk import Desk
+from dgis.commitment.opening import known_destinations
 from dgis.configuration import Configuration
 from dgis.dimse.limits import Limits
 from dgis.dimse.server import DicomServer
@@ -18,6 +20,8 @@ from dgis.door import Behind, Door
 from dgis.identity.authenticate import Authenticator
 from dgis.identity.tls import Clients, TlsError, server_context
 from dgis.ingest import ingester
+from dgis.jobs.runner import Means as JobMeans
+from dgis.jobs.runner import Runner
 from dgis.keyholder.client import KeyholderClient
 from dgis.memory import forget_what_stays, give_back_what_is_freed
 from dgis.parts import StartError, cache_owner, keyholder_socket, now_ms, open_receive_log
@@ -72,6 +76,21 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
         desk,
         allowance,
     )
+    runner = Runner(
+        JobMeans(
+            engine,
+            name,
+            configuration.dicom.ae_title,
+            writer,
+            behind.releases,
+            retriever,
+            transcoder,
+            known_destinations(configuration),
+            now_ms,
+            lease_seconds * 1000,
+            _limits(configuration),
+        )
+    )
     server = DicomServer(Door(configuration, behind), _limits(configuration))
     addresses = _listen(server, configuration)
     ASSOCIATIONS.set_function(lambda: server.counts()[1])
@@ -84,6 +103,7 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
             *counting(figures),
             *measuring(allowance),
             holding(desk, lease_seconds),
+            *doing(runner, engine),
         ]
     )
     forget_what_stays()
@@ -92,6 +112,7 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
     supervisor.say_ready(ready, addresses, home / "run", _DOOR)
     _log.info("door_open", **addresses)
     until_stopped(supervised=ready is not None)
+    runner.stop()
     server.stop(_DRAIN_SECONDS)
     log.close()
     indexer.stop()

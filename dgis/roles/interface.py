@@ -5,8 +5,10 @@ from fastapi import APIRouter
 
 from dgis import fleet
 from dgis.api import auditing, granting, page, reading
+from dgis.api import jobs as asked
 from dgis.api.access import Access
 from dgis.cache.log import ReceiveLog
+from dgis.commitment.opening import known_destinations
 from dgis.configuration import Configuration
 from dgis.parts import now_ms
 from dgis.trail.recorder import Recorder
@@ -20,9 +22,11 @@ def interface(
     access = Access(engine, now_ms)
     writer = f"{configuration.gateway.name}/web"
     grid = reading.Reading(configuration, access, log, fleet.open_fleet(configuration), recorder)
+    jobs = asked.Jobs(access, configuration.gateway.name, writer, known_destinations(configuration))
     return [
         reading.routes(grid, logins),
         granting.routes(granting.Granting(access, writer), logins),
         auditing.routes(auditing.Auditing(access, writer), logins),
+        asked.routes(jobs, logins),
         page.routes(),
     ]

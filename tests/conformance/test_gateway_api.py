@@ -1,16 +1,23 @@
 """`/api` of a whole gateway: requests of its description, and others, end in order; commands say the same."""
 
+from dataclasses import replace
+
 import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 
-from tests.gateway import Gateway
+from dgis.demo import anatomy, kinds, phantoms
+from dgis.demo.people import PEOPLE
+from tests.gateway import Gateway, wait_until
 from tests.tools.credentials import PASSCODE
+from tests.tools.receiver import Receiver
+from tests.tools.stow import RELATED, body, file_of
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("gateway-api")]
 
+RIGHTS = ("find", "retrieve", "phi", "store", "administer")
 CASES = 10  # of each operation and mode
 SETTINGS = settings(
     max_examples=CASES,
@@ -23,10 +30,17 @@ SETTINGS = settings(
 
 
 @pytest.fixture(scope="module")
-def gateway():
-    with Gateway() as gateway:
-        rights = [part for right in ("find", "retrieve", "store", "administer") for part in ("--may", right)]
-        gateway.cli("account", "add", "boss", *rights, typed=f"{PASSCODE}\n")
+def receiver():
+    with Receiver("HOSPITAL_WS") as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def gateway(receiver):
+    with Gateway(destinations={"HOSPITAL_WS": receiver.port}) as gateway:
+        rights = [part for right in RIGHTS for part in ("--may", right)]
+        hospital = ("--department", "Radiology", "--institution", "Demo Hospital")
+        gateway.cli("account", "add", "boss", *hospital, *rights, typed=f"{PASSCODE}\n")
         everything = ("--may", "administer", "--everything", "--reason", "runs it")
         gateway.cli("grant", "add", "--user", "boss", *everything)
         yield gateway
@@ -39,27 +53,30 @@ def token(gateway):
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
-def test_no_request_makes_it_fail(gateway, token):
-    described = httpx.get(f"{gateway.web}/api/openapi.json").json()
-    pid, asked = gateway.role_pid("web"), {}
-    for found in schemathesis.openapi.from_dict(described).get_all_operations():
-        operation = found.ok()
-        if not operation.path.startswith("/api/"):
-            continue
-        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
-            answers = asked.setdefault((operation.method, operation.path), [])
+def test_what_was_stored_over_http_is_sent_by_a_job(gateway, token, receiver):
+    small = replace(kinds.PET, scanner=replace(anatomy.PET, rows=16))
+    images = list(phantoms.series(small, PEOPLE[0], 3, 21))
+    stored = httpx.post(
+        f"{gateway.web}/dicom-web/studies",
+        content=body(*map(file_of, images)),
+        headers={**token, "content-type": RELATED},
+        timeout=60,
+    )
+    assert stored.status_code == 200
+    gateway.wait_published()
+    wanted = {"study": images[0].study_uid, "destination": "HOSPITAL_WS"}
+    asked = httpx.post(f"{gateway.web}/api/jobs", json=wanted, headers=token, timeout=60)
+    assert asked.status_code == 202, asked.text
 
-            @SETTINGS
-            @given(case=operation.as_strategy(generation_mode=mode))
-            def holds(case, answers=answers):
-                answer = case.call(base_url=gateway.web, headers=token)
-                assert answer.status_code < 500, (case.method, case.path, answer.text)
-                answers.append(answer.status_code)
+    def over():
+        job = httpx.get(f"{gateway.web}/api/jobs/{asked.json()['id']}", headers=token, timeout=60).json()
+        return job["ended_ms"] and job
 
-            holds()
-    assert {("get", "/api/status"), ("get", "/api/series"), ("post", "/api/grants")} <= set(asked)
-    assert all(asked.values())
-    assert gateway.role_pid("web") == pid
+    job = wait_until(over, 120, "the job is over")
+    assert (job["state"], job["completed"], job["last_error"]) == ("done", 3, None)
+    assert {each.sop_instance_uid: each.dataset for each in receiver.instances} == {
+        each.sop_instance_uid: each.dataset for each in images
+    }
 
 
 def test_the_commands_and_the_routes_say_the_same(gateway, token):
@@ -86,3 +103,27 @@ def test_who_is_not_an_administrator_is_told_so_in_a_problem_document(gateway):
             answer = reader.get(path)
             assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json")
             assert answer.json()["reason"] == "not_administrator"
+
+
+def test_no_request_makes_it_fail(gateway, token):
+    """The last of this file: what it asks for may deny everybody everything."""
+    described = httpx.get(f"{gateway.web}/api/openapi.json").json()
+    pid, asked = gateway.role_pid("web"), {}
+    for found in schemathesis.openapi.from_dict(described).get_all_operations():
+        operation = found.ok()
+        if not operation.path.startswith("/api/"):
+            continue
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+            answers = asked.setdefault((operation.method, operation.path), [])
+
+            @SETTINGS
+            @given(case=operation.as_strategy(generation_mode=mode))
+            def holds(case, answers=answers):
+                answer = case.call(base_url=gateway.web, headers=token)
+                assert answer.status_code < 500, (case.method, case.path, answer.text)
+                answers.append(answer.status_code)
+
+            holds()
+    assert {("get", "/api/status"), ("get", "/api/series"), ("post", "/api/grants")} <= set(asked)
+    assert all(asked.values())
+    assert gateway.role_pid("web") == pid
