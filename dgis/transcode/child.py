@@ -7,20 +7,29 @@ import contextlib
 import resource
 import socket
 import sys
+from collections.abc import Callable
 
+from deid.elements import WalkError
 from dgis.transcode import codecs, wire
-from dgis.transcode.errors import DamagedPixelsError
+from dgis.transcode.errors import TranscodeError
 from dgis.transcode.job import Job
 
+Work = Callable[[bytes, bytes], bytes]  # what is asked and the bytes it is about, to the answer
 
-def serve(connection: socket.socket, codestream_bytes: int, frame_seconds: int) -> None:
-    """Decode frames until the door closes the socket."""
+
+def decode(job: bytes, stream: bytes) -> bytes:
+    """Return one native frame."""
+    return codecs.decode(Job.from_json(job), stream)
+
+
+def serve(connection: socket.socket, codestream_bytes: int, frame_seconds: int, work: Work) -> None:
+    """Work on frames until the door closes the socket."""
     while (request := wire.receive_request(connection, codestream_bytes)) is not None:
         _allow(frame_seconds)
         job, stream = request
         try:
-            frame, status = codecs.decode(Job.from_json(job), stream), wire.DECODED
-        except DamagedPixelsError as error:
+            frame, status = work(job, stream), wire.DECODED
+        except (TranscodeError, WalkError) as error:
             frame, status = str(error).encode(), wire.REFUSED
         except Exception as error:  # noqa: BLE001 - every decoder has errors of its own, and one meaning
             frame, status = type(error).__name__.encode(), wire.REFUSED
@@ -42,12 +51,12 @@ def _allow(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
 
 
-def main() -> None:
+def main(work: Work = decode) -> None:
     """Run with the arguments memory (bytes), longest codestream (bytes), seconds of a frame."""
     memory_bytes, codestream_bytes, frame_seconds = map(int, sys.argv[1:4])
     _confine(memory_bytes)
     with socket.socket(fileno=0) as connection, contextlib.suppress(EOFError, OSError):
-        serve(connection, codestream_bytes, frame_seconds)
+        serve(connection, codestream_bytes, frame_seconds, work)
 
 
 if __name__ == "__main__":

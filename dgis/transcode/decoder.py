@@ -3,8 +3,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from deid.elements import Buffer
 from dgis.transcode import wire
 from dgis.transcode.errors import DamagedPixelsError, DecoderFailedError
 from dgis.transcode.job import Job
@@ -12,12 +13,18 @@ from dgis.transcode.limits import Limits
 
 _START_SECONDS = 30.0  # to import the codecs on a busy machine; added to the first frame's time
 _SOCKET_BYTES = 1 << 20
+DECODING = "dgis.transcode.child"
 
 
 class Decoder:
-    """One child process that decodes frames, one after another; for one thread at a time."""
+    """One child process that decodes frames, one after another; for one thread at a time.
 
-    def __init__(self, limits: Limits) -> None:
+    Args:
+        limits: of the process.
+        module: what runs in it: `dgis.transcode.child`, or what calls that with other work.
+    """
+
+    def __init__(self, limits: Limits, module: str = DECODING) -> None:
         self._limits = limits
         self._grace_seconds = _START_SECONDS
         self._connection, other = socket.socketpair()
@@ -25,7 +32,7 @@ class Decoder:
         arguments = (limits.decoder_memory_bytes, limits.codestream_bytes, int(limits.frame_seconds))
         with other:
             self._process = subprocess.Popen(  # noqa: S603 - our own module, our own numbers
-                [sys.executable, "-m", "dgis.transcode.child", *map(str, arguments)],
+                [sys.executable, "-m", module, *map(str, arguments)],
                 stdin=other.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # some codecs talk there about what they read
@@ -49,17 +56,27 @@ class Decoder:
             DamagedPixelsError: the frame cannot be decoded.
             DecoderFailedError: the process overran its limits or died; it is of no more use.
         """
+        return self.ask(job.to_json(), stream, deadline_s, lambda size: size == job.frame_bytes)
+
+    def ask(
+        self, request: bytes, stream: Buffer, deadline_s: float, fits: Callable[[int], bool]
+    ) -> Iterator[bytes]:
+        """Yield the answer to any request in pieces, as `decode` does; `fits` says whether its size may be.
+
+        Raises:
+            DamagedPixelsError, DecoderFailedError: as `decode`.
+        """
         allowed = self._limits.frame_seconds + self._grace_seconds
         deadline_s = min(deadline_s, time.monotonic() + allowed)
         usable, self.usable = self.usable, False
         if not usable:
             raise DecoderFailedError("the decoder failed before")
         try:
-            wire.send_request(self._connection, job.to_json(), stream, deadline_s)
+            wire.send_request(self._connection, request, stream, deadline_s)
             head = b"".join(wire.pieces(self._connection, wire.ANSWER.size, deadline_s))
             status, size = wire.ANSWER.unpack(head)
             words = ""
-            if status == wire.DECODED and size == job.frame_bytes:
+            if status == wire.DECODED and fits(size):
                 yield from wire.pieces(self._connection, size, deadline_s)
             elif status == wire.REFUSED and 0 < size <= wire.LONGEST_WORDS_BYTES:
                 words = b"".join(wire.pieces(self._connection, size, deadline_s)).decode("utf-8", "replace")

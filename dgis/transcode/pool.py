@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from dgis.transcode.decoder import Decoder
+from dgis.transcode.decoder import DECODING, Decoder
 from dgis.transcode.errors import DecoderFailedError
 from dgis.transcode.limits import Limits
 
@@ -20,11 +20,14 @@ class Pool:
     Args:
         limits: of each decoder.
         most: decoders at once; one a processor where that is None.
+        module: what runs in each.
     """
 
-    def __init__(self, limits: Limits, most: int | None = None) -> None:
+    def __init__(self, limits: Limits, most: int | None = None, module: str = DECODING) -> None:
         self._limits = limits
-        self._free = threading.Semaphore(most or os.cpu_count() or 1)
+        self._module = module
+        self.most = most or os.cpu_count() or 1
+        self._free = threading.Semaphore(self.most)
         self._lock = threading.Lock()
         self._idle: list[Decoder] = []
         self._close = weakref.finalize(self, _close_all, self._idle)  # at the end of the process, too
@@ -55,7 +58,7 @@ class Pool:
         with self._lock:
             if self._idle:
                 return self._idle.pop()  # the one used last: its pages are warm
-        return Decoder(self._limits)
+        return Decoder(self._limits, self._module)
 
     def _take_back(self, decoder: Decoder) -> None:
         if decoder.usable and self._close.alive:
