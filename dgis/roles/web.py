@@ -21,6 +21,9 @@ from dgis.identity.authenticate import Authenticator
 from dgis.identity.tls import Clients, TlsError, server_context
 from dgis.keyholder.client import KeyholderClient
 from dgis.parts import StartError, keyholder_socket, now_ms, scratch
+from dgis.pictures import resources, uri
+from dgis.pictures.desk import Desk
+from dgis.rendering.renderer import Renderer
 from dgis.roles.interface import interface
 from dgis.roles.receiving import Receiving
 from dgis.roles.serving import serving
@@ -80,6 +83,8 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
     )
     threads = Threads()
     dicomweb = WebDoor(images, logins, threads, Pages(), configuration.web.url)
+    renderer = Renderer()
+    desk = Desk(images, renderer, engine)
     issuing = credentials.Issuing(keyholder, logins, now_ms, configuration.web.acs_url)
     routers = [
         health.routes(readiness),
@@ -89,6 +94,8 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
         routes_of_explaining(explaining, logins),
         routes_of_dicomweb(dicomweb),
         routes_of_storing(receiving.storing, logins, configuration.web.url),
+        resources.routes(dicomweb, desk),
+        uri.routes(dicomweb, desk),
         *interface(configuration, engine, receiving.log, recorder, logins),
     ]
     server = WebServer(
@@ -104,6 +111,7 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
     until_stopped(supervised=ready is not None)
     server.stop()
     threads.close()
+    renderer.close()
     receiving.stop()
     notes.stop()
     receiving.write()
