@@ -1,6 +1,7 @@
 import hypothesis
 import pytest
 
+from tests.browser import browser, visitor  # noqa: F401 - fixtures, found by name
 from tests.corpus import require_corpus
 from tests.engines.ceph import ceph, ceph_clusters  # noqa: F401 - fixtures, found by name
 from tests.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures, found by name
