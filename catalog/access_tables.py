@@ -1,4 +1,4 @@
-"""Who may: grants, links between patients, accounts, and credentials that are used up."""
+"""Who may: grants, links between patients, accounts and their tokens, and credentials that are used up."""
 
 from collections.abc import Callable
 
@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     Table,
     Text,
     UniqueConstraint,
@@ -103,6 +104,21 @@ account = Table(
     Column("may", Text, nullable=False),  # JSON list of rights: a ceiling
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("failed_s", BigInteger, nullable=False, server_default="0"),
+    # The passcode was made by the gateway, and serves to choose another one alone.
+    Column("one_time", Boolean(create_constraint=False), nullable=False, server_default=text("false")),
+)
+
+# What scripts present for an account: of each token its SHA-256 alone (catalog.credentials.opaque).
+api_token = Table(
+    "api_token",
+    metadata,
+    Column("id", Exact, primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("account", ForeignKey("account.name", ondelete="CASCADE"), nullable=False, index=True),
+    Column("label", Text, nullable=False),
+    Column("may", Text, nullable=False),  # JSON list of rights: a ceiling beside that of the account
+    Column("made_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, nullable=False, index=True),
 )
 
 spent_credential = Table(

@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from catalog.access_tables import (
     account,
+    api_token,
     grant_epoch,
     grants,
     linked_patient,
@@ -42,6 +43,7 @@ __all__ = (
     "PHI",
     "Family",
     "account",
+    "api_token",
     "audit",
     "audit_head",
     "audit_seal",

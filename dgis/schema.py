@@ -12,6 +12,7 @@ import dgis.rebuild.tables
 import dgis.repository.tables
 import dgis.retention.tables
 import dgis.review.tables
+import dgis.sessions.tables
 import dgis.tables
 import replica.tables
 
@@ -27,6 +28,7 @@ _OF_THE_GATEWAY = (
     dgis.repository.tables.audit_sent,
     dgis.retention.tables.hold,
     dgis.review.tables.review_decision,
+    dgis.sessions.tables.web_session,
 )  # hang on dgis.tables.metadata
 
 METADATA = (catalog.tables.metadata, replica.tables.metadata, dgis.tables.metadata)

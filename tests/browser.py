@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 EXECUTABLE = Path("/usr/bin/chromium")
-WAIT_MS = 30_000  # for what a page shall become; a machine at work on other things is slow
+WAIT_MS = 120_000  # for what a page shall become; a machine at work on other things is slow
 
 
 def require_chromium() -> None:

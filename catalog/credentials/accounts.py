@@ -9,7 +9,7 @@ from catalog.callers import Assertions, Right
 from catalog.credentials.passcodes import Account, hashed
 from catalog.credentials.values import Judgement, Reason, Rejected
 from catalog.sql import insert_ignoring
-from catalog.tables import account
+from catalog.tables import account, api_token
 
 
 def add(connection: Connection, new: Account) -> bool:
@@ -21,12 +21,13 @@ def add(connection: Connection, new: Account) -> bool:
 def change_passcode(connection: Connection, name: str, passcode: str) -> bool:
     """Give an account another passcode, and let it rest no longer; False where there is none."""
     changed = update(account).where(account.c.name == name)
-    values = {"passcode_hash": hashed(passcode), "failures": 0, "failed_s": 0}
+    values = {"passcode_hash": hashed(passcode), "failures": 0, "failed_s": 0, "one_time": False}
     return connection.execute(changed.values(**values)).rowcount == 1
 
 
 def remove(connection: Connection, name: str) -> bool:
-    """Remove an account; False where there is none."""
+    """Remove an account with its tokens; False where there is none."""
+    connection.execute(delete(api_token).where(api_token.c.account == name))
     return connection.execute(delete(account).where(account.c.name == name)).rowcount == 1
 
 
@@ -61,6 +62,7 @@ def _row(one: Account) -> dict[str, object]:
         "may": json.dumps(sorted(right.value for right in one.may)),
         "failures": one.failures,
         "failed_s": one.failed_s,
+        "one_time": one.one_time,
     }
 
 
@@ -74,4 +76,5 @@ def _account(row: RowMapping) -> Account:
         may=frozenset(map(Right, json.loads(row["may"]))),
         failures=row["failures"],
         failed_s=row["failed_s"],
+        one_time=row["one_time"],
     )

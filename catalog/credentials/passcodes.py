@@ -18,7 +18,10 @@ _NOBODY = _HASHER.hash("nobody")
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account; `failures` in a row, the last at `failed_s` (epoch seconds), make it rest."""
+    """An account; `failures` in a row, the last at `failed_s` (epoch seconds), make it rest.
+
+    A passcode that is good for `one_time` serves to choose another one, and for nothing else.
+    """
 
     name: str
     passcode_hash: str = field(repr=False)
@@ -26,6 +29,7 @@ class Account:
     may: frozenset[Right] = ALL_RIGHTS
     failures: int = 0
     failed_s: int = 0
+    one_time: bool = False
 
     def rests(self, now_s: int) -> bool:
         """Whether too many wrong passcodes came lately: each further one doubles the rest, up to an hour."""
@@ -46,10 +50,13 @@ def hashed(passcode: str) -> str:
     return _HASHER.hash(passcode)
 
 
-def verify_passcode(account: Account | None, passcode: bytes, now_s: int) -> Judgement:
+def verify_passcode(
+    account: Account | None, passcode: bytes, now_s: int, *, changing: bool = False
+) -> Judgement:
     """Compare a passcode with that of the account that was named, None where there is none of that name.
 
-    Whoever calls this notes the outcome with the account: a wrong passcode counts, a right one clears.
+    `changing`: another passcode is chosen with it. Whoever calls this notes the outcome with the account: a
+    wrong passcode counts, a right one clears.
     """
     if len(passcode) > LONGEST_PASSCODE_BYTES:
         return Rejected(Reason.TOO_LONG)
@@ -65,4 +72,6 @@ def verify_passcode(account: Account | None, passcode: bytes, now_s: int) -> Jud
         return Rejected(Reason.LOCKED)
     if account is None or not fits:
         return Rejected(Reason.UNKNOWN_ACCOUNT)
+    if account.one_time and not changing:
+        return Rejected(Reason.ONE_TIME)
     return Verified(account.name, account.assertions, account.may)

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     KERBEROS = "kerberos"
     SAML = "saml"
     JWT = "jwt"
+    TOKEN = "token"  # noqa: S105 (a name)
     CERTIFICATE = "certificate"
 
 
@@ -40,8 +41,17 @@ class Reason(StrEnum):
     UNBOUND = "it counts only together with the key that it is bound to"
     REPLAYED = "it was used before, and may be used once"
     UNKNOWN_ACCOUNT = "no account has this name and passcode"
+    UNKNOWN_TOKEN = "there is no such token, or it was withdrawn"  # noqa: S105 (words)
+    ONE_TIME = "its passcode is for a first login at the page, where it is changed"
+    NO_SESSION = "the session is over; log in again"
+    STATE = "it answers no login that this browser began here"
+    MIXED_UP = "another provider, or about somebody else, answered than was asked"
+    NONCE = "it was made for another login"
+    PROVIDER = "the provider let nobody in"
+    NOT_EXCHANGED = "such a token can be withdrawn at once, so no other credential is made of it"
     LOCKED = "too many wrong passcodes; the account rests"
     NEEDS_TLS = "a passcode is taken over TLS only"
+    IN_CLEAR = "a token of this site's own is taken over TLS only"
     UNSUPPORTED = "nobody here verifies credentials of this kind"
 
 

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from catalog.credentials import opaque
 from catalog.credentials.spent import forget_expired
 from deid.keys.store import KeyStore
 from dgis.availability import queue as availability
@@ -21,6 +22,7 @@ from dgis.configuration import Configuration
 from dgis.dimse.limits import Limits as DicomLimits
 from dgis.parts import now_ms
 from dgis.repository.sender import Sender
+from dgis.sessions import store
 from dgis.trail.sealing import TrailSealer
 from dgis.worker import Chore, once
 from replica.context import Replicas
@@ -33,6 +35,7 @@ _FORGET_SECONDS = 600.0
 _COMMIT_SECONDS = 1.0
 _NOTIFY_SECONDS = 2.0
 _FORGET_OVER_MS = 90 * 86_400_000  # a Transaction UID that is used again until then is refused
+_FORGET_TOKEN_MS = 30 * 86_400_000  # an expired one is listed until then, and refused as such
 _FORGET_GIVEN_UP_MS = 30 * 86_400_000  # `dgis commitment retry` until then
 
 
@@ -73,12 +76,14 @@ def committing(configuration: Configuration, replicas: Replicas, keys: KeyStore)
 
 
 def auditing(engine: sa.Engine, fleet: Fleet, key: Ed25519PrivateKey, sender: Sender | None) -> list[Chore]:
-    """Return the chores that keep the trail beyond doubt, send it, and forget credentials that expired."""
+    """Return the chores that keep the trail beyond doubt, send it, and forget credentials that are over."""
     sealer = TrailSealer(engine, fleet, key, now_ms)
 
     def forget() -> None:
         with engine.begin() as connection:
             forget_expired(connection, now_ms())
+            opaque.forget_expired(connection, now_ms() - _FORGET_TOKEN_MS)
+            store.forget_over(connection, now_ms())
 
     sending = [] if sender is None else [Chore("send-trail", _ACCOUNTS_SECONDS, sender.run_once)]
     return [

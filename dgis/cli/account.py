@@ -1,4 +1,4 @@
-"""`dgis account add|passcode|list|remove`: names and passcodes for callers without a provider."""
+"""`dgis account first|add|passcode|list|remove|token`: names and passcodes for callers without a provider."""
 
 import sys
 from typing import Annotated
@@ -10,14 +10,36 @@ from catalog.audit.values import Event, Json
 from catalog.callers import LONGEST_VALUE, Assertions, Right, is_assertable
 from catalog.credentials import accounts
 from catalog.credentials.passcodes import Account, hashed
+from dgis import parts
 from dgis.cli.common import AsJson, Config, Home, console, fail, failures_in_words, print_json, print_table
 from dgis.cli.opening import Opened, opened
+from dgis.cli.token import app as tokens
+from dgis.identity.first import ADMINISTRATOR, make_first
 from dgis.trail.acts import act, record
 
 app = typer.Typer(help="Names and passcodes of this site (argon2id).", no_args_is_help=True)
+app.add_typer(tokens, name="token")
 
 Name = Annotated[str, typer.Argument(help="The name the caller presents.")]
 _USUAL = (Right.FIND, Right.RETRIEVE)
+
+
+@app.command()
+def first(home: Home = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Make the first account, an administrator, and print its passcode for one login; not where there is one.
+
+    It administers everything and sees no originals, until a grant gives it `phi`.
+    """
+    with opened(home, config) as gateway, gateway.engine.begin() as connection:
+        passcode = make_first(connection, gateway.gateway_id, parts.now_ms())
+        if passcode is not None:
+            _record(gateway, connection, "first", ADMINISTRATOR)
+    if passcode is None:
+        fail("there are accounts already (dgis account list, dgis account passcode NAME)")
+    if as_json:
+        print_json({"account": ADMINISTRATOR, "passcode": passcode})
+    else:
+        console.print(f"administrator {ADMINISTRATOR}, passcode for the first login {passcode}")
 
 
 @app.command()
@@ -77,13 +99,14 @@ def list_accounts(home: Home = None, config: Config = None, as_json: AsJson = Fa
                 **{field: getattr(one.assertions, field) for field in ("department", "institution", "role")},
                 "may": sorted(right.value for right in one.may),
                 "failures": one.failures,
+                "one_time": one.one_time,
             }
             for one in accounts.every(connection)
         ]
     if as_json:
         print_json(rows)
         return
-    columns = ("name", "department", "institution", "role", "may", "failures")
+    columns = ("name", "department", "institution", "role", "may", "failures", "one_time")
     print_table(columns, ([_text(row[column]) for column in columns] for row in rows))
 
 

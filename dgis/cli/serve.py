@@ -1,6 +1,10 @@
 """`dgis serve`: the gateway, as one supervised family of processes or as a single role."""
 
+import json
 import os
+import subprocess
+import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from importlib import import_module
 from typing import Annotated
@@ -44,7 +48,7 @@ def serve(
         arguments = ["--home", str(configuration.gateway.home)]
         arguments += ["--config", str(config.absolute())] if config else []
         supervisor = Supervisor([Role.DICOM.value, Role.WEB.value, Role.WORKER.value], arguments)
-        raise typer.Exit(supervisor.run(lambda listens: _announce(configuration, listens)))
+        raise typer.Exit(supervisor.run(lambda listens: _announce(configuration, listens, arguments)))
     # The supervisor itself stays small: only a role's process loads what the role needs.
     from dgis import parts  # noqa: PLC0415
     from dgis.watch import tracing  # noqa: PLC0415
@@ -60,7 +64,7 @@ def serve(
         tracing.end(_LAST_SPANS_SECONDS)
 
 
-def _announce(configuration: Configuration, listens: dict[str, object]) -> None:
+def _announce(configuration: Configuration, listens: dict[str, object], arguments: Sequence[str]) -> None:
     address = str(listens.get("dicom", ""))
     host, _, port = address.rpartition(":")
     title = configuration.dicom.ae_title
@@ -79,11 +83,32 @@ def _announce(configuration: Configuration, listens: dict[str, object]) -> None:
         f"  findscu  -aet RESEARCH_1 -aec {title} {_QUERY} {host} {port}",
         "try (curl):",
         f"  curl {listens.get('web', '')}/readyz",
+        f"log in (a browser): {listens.get('web', '')}/login",
+        f"  dgis account first --home {configuration.gateway.home}",
         "",
         f"  dgis status --home {configuration.gateway.home}",
     ]
     # soft_wrap: the lines are there to be copied
     console.print("\n".join(["", "DGIS is ready", "", *lines, ""]), markup=False, soft_wrap=True)
+    if sys.stdout.isatty():
+        _first_account(arguments)
+
+
+def _first_account(arguments: Sequence[str]) -> None:
+    """Make the first account where there is none, and show its passcode on the terminal.
+
+    Never where standard output is a journal or a file: a passcode would be kept there. By another process,
+    for this one stays small.
+    """
+    command = [sys.executable, "-m", "dgis", "account", "first", "--json", *arguments]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603 (our own interpreter and module, no shell)
+    if done.returncode == 0:
+        made = json.loads(done.stdout)
+        console.print(
+            f"FIRST LOGIN  {made['account']}, passcode {made['passcode']}: for one login, at /login; "
+            "it is shown this once\n",
+            soft_wrap=True,
+        )
 
 
 def _who_may(configuration: Configuration) -> list[str]:

@@ -11,6 +11,7 @@ from catalog.callers import Assertions
 from catalog.credentials import accounts
 from catalog.credentials.authority import judge_certificate
 from catalog.credentials.kerberos import Acceptor, verify_ticket
+from catalog.credentials.opaque import is_opaque, verify_opaque
 from catalog.credentials.passcodes import verify_passcode
 from catalog.credentials.spent import spend
 from catalog.credentials.tokens import verify_token
@@ -88,7 +89,7 @@ class Authenticator:
         if attempt.certificate is not None:
             proofs["certificate"] = self._certified(attempt.certificate) or Verified("", Assertions())
         if attempt.identity is not None and attempt.identity.kind != _NAME_ONLY:
-            kind = _KINDS.get(attempt.identity.kind)
+            kind = kind_of(attempt.identity)
             proofs[kind or ""] = self.judge(attempt.identity, encrypted=attempt.encrypted)
         caller = caller_of(entry, attempt.calling_ae, self._trust.gateway)
         proven = _proven(Verified(caller.name, caller.assertions, caller.may), proofs.values())
@@ -115,10 +116,11 @@ class Authenticator:
             if certified is not None or entry is not None:
                 proofs[Kind.CERTIFICATE] = certified or Verified("", Assertions())
         if presented.identity is not None:
-            kind = _KINDS.get(presented.identity.kind)
-            proofs[kind or ""] = self.judge(
+            proofs[kind_of(presented.identity) or ""] = self.judge(
                 presented.identity, encrypted=presented.encrypted, recipient=presented.recipient
             )
+        elif presented.session is not None:
+            proofs[presented.session.kind] = presented.session.proof
         if not proofs:
             return Stranger("nothing was presented that proves who it is")
         proven = _proven(Verified("", Assertions()) if entry is None else entry[1], proofs.values())
@@ -133,8 +135,13 @@ class Authenticator:
 
     def judge(self, identity: UserIdentity, *, encrypted: bool, recipient: str | None = None) -> Judgement:
         """Verify what somebody presents to prove who they are; `encrypted`: nobody else could read it."""
-        kind = _KINDS.get(identity.kind)
+        kind = kind_of(identity)
         now_s = self._clock_ms() // 1000
+        if kind in {Kind.TOKEN, Kind.PASSCODE} and not (encrypted or self._trust.passcodes_without_tls):
+            return Rejected(Reason.IN_CLEAR if kind is Kind.TOKEN else Reason.NEEDS_TLS)
+        if kind is Kind.TOKEN:
+            with self._engine.execution_options(read_only=True).connect() as connection:
+                return verify_opaque(connection, identity.primary, self._trust.gateway, now_s * 1000)
         if kind is Kind.JWT:
             return verify_token(identity.primary, self._trust.issuers.tokens, now_s)
         if kind is Kind.SAML:
@@ -148,9 +155,7 @@ class Authenticator:
             realms = self._trust.issuers.realms
             return self._once(verify_ticket(identity.primary, realms, self._trust.tickets, now_s))
         if kind is Kind.PASSCODE:
-            if not (encrypted or self._trust.passcodes_without_tls):
-                return Rejected(Reason.NEEDS_TLS)
-            return self._passcode(identity, now_s)
+            return self.passcode(identity)
         return Rejected(Reason.UNSUPPORTED)
 
     def _once(self, judged: Judgement) -> Judgement:
@@ -162,18 +167,26 @@ class Authenticator:
             first = spend(connection, judged.assertions.issuer or "", judged.once, until_ms)
         return judged if first else Rejected(Reason.REPLAYED)
 
-    def _passcode(self, identity: UserIdentity, now_s: int) -> Judgement:
+    def passcode(self, identity: UserIdentity, *, changing: bool = False) -> Judgement:
+        """Verify name and passcode and count what is wrong; `changing`: another one is chosen with it."""
+        now_s = self._clock_ms() // 1000
         name = identity.primary.decode("utf-8", "replace")
         with self._engine.connect() as connection:
             known = accounts.find(connection, name)
         with self._hashing:
-            judged = verify_passcode(known, identity.secondary, now_s)
+            judged = verify_passcode(known, identity.secondary, now_s, changing=changing)
         if known is not None:
             with self._engine.begin() as connection:
                 accounts.note(connection, known, judged, now_s)
         if isinstance(judged, Verified):
             return replace(judged, assertions=replace(judged.assertions, issuer=self._trust.gateway))
         return judged
+
+
+def kind_of(identity: UserIdentity) -> Kind | None:
+    """Return what somebody presents; what stands in the place of a JWT may be a token of this site's own."""
+    kind = _KINDS.get(identity.kind)
+    return Kind.TOKEN if kind is Kind.JWT and is_opaque(identity.primary) else kind
 
 
 def _proven(base: Verified, proofs: Iterable[Judgement]) -> Judgement:

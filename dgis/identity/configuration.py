@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from catalog.callers import LONGEST_VALUE, is_assertable
 
@@ -15,7 +15,7 @@ def _asserted(value: str) -> str:
 
 
 RightName = Literal["find", "retrieve", "phi", "store", "share", "administer"]
-CredentialKind = Literal["certificate", "passcode", "kerberos", "saml", "jwt"]
+CredentialKind = Literal["certificate", "passcode", "kerberos", "saml", "jwt", "token"]
 StatedField = Literal["department", "institution", "role", "purpose"]
 AssertedValue = Annotated[str, AfterValidator(_asserted)]
 
@@ -54,6 +54,12 @@ class IssuerEntry(_Section):
     states: dict[
         StatedField, AssertedValue
     ] = {}  # of every principal of the realm: a ticket says a name only
+    client_id: Annotated[str, Field(min_length=1)] | None = None  # browsers log in by it (kind = "oidc")
+    client_secret: SecretStr | None = None
+    client_secret_file: Path | None = None
+    label: str | None = None  # on the login page; absent: the uri
+    scopes: tuple[str, ...] = ("openid",)
+    login_by: Literal["id", "access"] = "id"  # which of its tokens states who has logged in
     names: dict[str, str] = {}  # assertion -> claim or attribute; what is not named is as usual for the kind
     institutions: tuple[str, ...] | None = None  # those it may vouch for; absent: any
     may: frozenset[RightName] = frozenset({"find", "retrieve", "phi", "store", "share"})
@@ -66,6 +72,19 @@ class IssuerEntry(_Section):
             raise ValueError(f"issuer {self.uri}: jwks_file and jwks_url exclude each other")
         if self.kind != "kerberos" and (self.realm or self.states):
             raise ValueError(f'issuer {self.uri}: realm and states are for kind = "kerberos"')
+        return self
+
+    @model_validator(mode="after")
+    def _client_is_whole(self) -> Self:
+        secrets = [each for each in (self.client_secret, self.client_secret_file) if each is not None]
+        if (secrets or self.client_id is not None) and self.kind != "oidc":
+            raise ValueError(f'issuer {self.uri}: client_id is for kind = "oidc"')
+        if secrets and self.client_id is None:
+            raise ValueError(f"issuer {self.uri}: client_secret needs client_id")
+        if len(secrets) > 1:
+            raise ValueError(f"issuer {self.uri}: client_secret and client_secret_file exclude each other")
+        if "openid" not in self.scopes:
+            raise ValueError(f'issuer {self.uri}: scopes must hold "openid"')
         return self
 
     @property

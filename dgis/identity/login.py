@@ -10,10 +10,10 @@ from catalog.audit import trail
 from catalog.audit.values import Event, Happening, Outcome
 from catalog.callers import Caller
 from catalog.credentials.authority import Authority
-from catalog.credentials.values import Reason, Rejected, Verified
+from catalog.credentials.values import Kind, Reason, Rejected, Verified
 from catalog.release import named
 from dgis.dimse.proposal import UserIdentity
-from dgis.identity.authenticate import Authenticator, Stranger
+from dgis.identity.authenticate import Authenticator, Stranger, kind_of
 from dgis.identity.issued import Issued
 from dgis.identity.requests import Presented
 from dgis.identity.signing_requests import PublicKey
@@ -31,7 +31,7 @@ class Counter:
 
     def login(self, presented: UserIdentity, address: str = "") -> Verified | Rejected:
         """Verify a login that nobody else could read; a refusal goes into the trail."""
-        judged = self.authenticator.judge(presented, encrypted=True)
+        judged = self._withdrawable(presented) or self.authenticator.judge(presented, encrypted=True)
         if isinstance(judged, Rejected):
             happening = Happening(
                 Event.CREDENTIAL,
@@ -66,7 +66,8 @@ class Counter:
             ValueError: `seconds` is not within 1 and LONGEST_SECONDS.
             SQLAlchemyError: as `issued`.
         """
-        login = self.authenticator.authenticate_request(presented)
+        refused = None if presented.identity is None else self._withdrawable(presented.identity)
+        login = refused or self.authenticator.authenticate_request(presented)
         if not isinstance(login, Verified):
             return login
         now_s = self.clock_ms() // 1000
@@ -80,6 +81,11 @@ class Counter:
             form, made = "certificate", certificate.public_bytes(Encoding.PEM).decode("ascii")
         self.issued(login, form, until_s - now_s, presented.address)
         return Issued(made, until_s)
+
+    @staticmethod
+    def _withdrawable(presented: UserIdentity) -> Rejected | None:
+        """Refuse what can be withdrawn at once: a credential made of it would live on."""
+        return Rejected(Reason.NOT_EXCHANGED) if kind_of(presented) is Kind.TOKEN else None
 
     def _record(self, happening: Happening) -> None:
         with self.engine.begin() as connection:

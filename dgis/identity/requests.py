@@ -4,7 +4,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from catalog.credentials.values import Reason, Rejected
+from catalog.credentials.values import Kind, Reason, Rejected, Verified
 from dgis.dimse.proposal import UserIdentity
 
 PASSCODE, KERBEROS, SAML, JWT = 2, 3, 4, 5  # PS3.7 D.3.3.7: one numbering for both doors
@@ -12,11 +12,23 @@ _SCHEMES = {b"bearer": JWT, b"basic": PASSCODE, b"negotiate": KERBEROS}
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """What the session of a browser has proven: as what kind of credential it began, and who that is.
+
+    `mark` tells sessions apart and is no secret.
+    """
+
+    kind: Kind
+    proof: Verified
+    mark: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Presented:
     """What came with a request, all of it the client's own word but address and certificate.
 
     `certificate` is DER, verified by TLS; `encrypted`: nobody between could read it; `recipient` is where a
-    SAML response was posted to, as the outside calls it.
+    SAML response was posted to, as the outside calls it. `session` is heeded where there is no `identity`.
     """
 
     address: str
@@ -24,6 +36,7 @@ class Presented:
     certificate: bytes | None = field(default=None, repr=False)
     encrypted: bool = False
     recipient: str | None = None
+    session: Session | None = None
 
 
 def identity_of(fields: Sequence[bytes]) -> UserIdentity | Rejected | None:

@@ -28,6 +28,8 @@ from dgis.roles.interface import interface
 from dgis.roles.receiving import Receiving
 from dgis.roles.serving import serving
 from dgis.roles.starting import started_database, trust, until_stopped
+from dgis.sessions.desk import Recording
+from dgis.sessions.opening import opened
 from dgis.stow.routes import routes as routes_of_storing
 from dgis.trail.recorder import Recorder
 from dgis.trail.starting import stopped
@@ -35,7 +37,7 @@ from dgis.watch import files as figure_files
 from dgis.watch.database import DatabaseFigures
 from dgis.watch.figures import REGISTRY
 from dgis.watch.host import HostFigures, Roles
-from dgis.web import callers, credentials, health, metrics
+from dgis.web import callers, credentials, health, metrics, tokens
 from dgis.web.application import application
 from dgis.web.bounds import Refused
 from dgis.web.explaining import Explaining
@@ -44,6 +46,7 @@ from dgis.web.limits import Limits
 from dgis.web.logins import Logins
 from dgis.web.probes import Texts, probes
 from dgis.web.server import WebServer
+from dgis.web.tokens import Tokens
 from dgis.worker import Chore, Worker, once
 
 _log = structlog.get_logger(__name__)
@@ -62,7 +65,8 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
     writer = f"{configuration.gateway.name}/{_WEB}"
     recorder = Recorder(engine, writer, now_ms)
     trusted = trust(configuration)
-    logins = Logins(Authenticator(trusted, engine, now_ms), recorder)
+    site = opened(configuration, engine, trusted.issuers.tokens)
+    logins = Logins(Authenticator(trusted, engine, now_ms), recorder, browsers=site.browsers)
     rehearsal = Authenticator(trusted, engine, now_ms, rehearsal=True)
     explaining = Explaining(configuration, engine, rehearsal, writer, now_ms)
     keyholder = KeyholderClient(keyholder_socket(configuration))
@@ -91,6 +95,8 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
         metrics.routes(_collectors(configuration, engine, keyholder.answers, figures)),
         callers.routes(logins),
         credentials.routes(issuing),
+        tokens.routes(Tokens(engine, writer, now_ms), logins),
+        *site.routes(logins, Recording(engine, writer, now_ms)),
         routes_of_explaining(explaining, logins),
         routes_of_dicomweb(dicomweb),
         routes_of_storing(receiving.storing, logins, configuration.web.url),
@@ -113,6 +119,7 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
     threads.close()
     renderer.close()
     receiving.stop()
+    site.close()
     notes.stop()
     receiving.write()
     recorder.write()

@@ -16,11 +16,19 @@ from dgis.web.limits import Limits
 
 _log = structlog.get_logger(__name__)
 
+_POLICY = (
+    b"default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+)
 _HEADERS = (
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-embedder-policy", b"require-corp"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
     (b"x-content-type-options", b"nosniff"),
+)
+_UNLESS_SAID = (
+    (b"cache-control", b"no-store"),  # but for what is the same for everybody
+    (b"content-security-policy", _POLICY),
+    (b"referrer-policy", b"no-referrer"),
 )
 _HTTPS_HEADER = (b"strict-transport-security", b"max-age=31536000")
 _STUDIES = re.compile(r"/dicom-web/studies(?:/[^/]*)?")
@@ -108,7 +116,10 @@ class _Exchange:
             return
         if message["type"] == "http.response.start":
             self._begun, self.status = True, message["status"]
-            message = {**message, "headers": [*message.get("headers", []), *self._headers]}
+            said = message.get("headers", [])
+            names = {name.lower() for name, _value in said}
+            missing = (each for each in _UNLESS_SAID if each[0] not in names)
+            message = {**message, "headers": [*said, *missing, *self._headers]}
         elif not message.get("more_body", False):
             self.complete = True
         await self._send(message)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dgis.identity.addresses import is_loopback
+from dgis.sessions.configuration import SessionsSection
 
 ACS_PATH = "/api/saml/acs"
 
@@ -27,6 +28,7 @@ class Web(BaseModel):
     store_instance_bytes: Annotated[int, Field(gt=0)] = 8 << 30  # of one image in it
     stores_at_once: Annotated[int, Field(gt=0)] = 32  # half of them for one caller
     allow_plain_http: bool = False  # beyond loopback, where something before it speaks TLS
+    sessions: SessionsSection = SessionsSection()
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:

@@ -4,6 +4,8 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import structlog
 from anyio import CapacityLimiter, to_thread
@@ -11,11 +13,14 @@ from fastapi import Request
 
 from catalog.audit.values import Event, Happening, Outcome
 from catalog.callers import Caller
-from catalog.credentials.values import Reason, Rejected, Verified
+from catalog.credentials.values import Judgement, Kind, Reason, Rejected, Verified
 from catalog.release import named
+from dgis.dimse.proposal import UserIdentity
 from dgis.identity.addresses import is_loopback
 from dgis.identity.authenticate import Authenticator, Stranger
-from dgis.identity.requests import JWT, KERBEROS, PASSCODE, SAML, Presented, identity_of
+from dgis.identity.authenticate import kind_of as kind_of_identity
+from dgis.identity.requests import PASSCODE, Presented, identity_of
+from dgis.sessions.browsers import Browsers
 from dgis.trail.recorder import Recorder
 from dgis.web.connection import CERTIFICATE
 from dgis.web.problems import Problem
@@ -30,18 +35,22 @@ _MOST_RECORDED = 10_000
 _RETRY_SECONDS = "10"
 
 _BASIC = 'Basic realm="dgis", charset="UTF-8"'
-_KINDS = {PASSCODE: "passcode", KERBEROS: "kerberos", SAML: "saml", JWT: "jwt"}
 
 
 class Logins:
     """Judges what requests present; one for all requests of a door."""
 
     def __init__(
-        self, authenticator: Authenticator, recorder: Recorder, clock: Callable[[], float] = time.monotonic
+        self,
+        authenticator: Authenticator,
+        recorder: Recorder,
+        clock: Callable[[], float] = time.monotonic,
+        browsers: Browsers | None = None,
     ) -> None:
         self._authenticator = authenticator
         self._recorder = recorder
         self._clock = clock
+        self._browsers = browsers
         self._lock = threading.Lock()
         self._recorded: dict[bytes, float] = {}
         self._passcodes = CapacityLimiter(_PASSCODES_AT_ONCE)
@@ -51,11 +60,31 @@ class Logins:
         """Return who makes a request.
 
         Raises:
-            Problem: 401 where it does not prove who it is; 503 where that cannot be judged now.
+            Problem: 401 where it does not prove who it is; 403 where a cookie is all it brings and it changes
+                something on behalf of another site's page; 503 where that cannot be judged now.
         """
+        _presented, judged = await self._judged(request)
+        return judged
+
+    async def admit_account(self, request: Request) -> Verified:
+        """Return which account makes a request: by its passcode, or in the session that began with that.
+
+        Raises:
+            Problem: as `admit`, and 403 where it is somebody else, or only a token of an account.
+        """
+        presented, judged = await self._judged(request)
+        session = presented.session is not None and presented.session.kind is Kind.PASSCODE
+        passcode = presented.identity is not None and presented.identity.kind == PASSCODE
+        if presented.certificate is not None or not (session or passcode):
+            raise Problem(403, "no_account", "only who logged in with the passcode of an account may do that")
+        return judged
+
+    async def _judged(self, request: Request) -> tuple[Presented, Verified]:
         presented = presented_by(request)
         if isinstance(presented, Rejected):
             raise self.refused(presented, address_of(request), "")
+        if presented.identity is None and self._browsers is not None:
+            presented = await self._in_session(request, presented, self._browsers)
         passcode = presented.identity is not None and presented.identity.kind == PASSCODE
         limiter = self._passcodes if passcode else self._others
         judged = await to_thread.run_sync(
@@ -63,9 +92,26 @@ class Logins:
         )
         kind = kind_of(presented)
         if not isinstance(judged, Verified):
-            raise self.refused(judged, presented.address, kind, offer_basic=presented.encrypted)
-        self._admitted(judged, presented, kind)
-        return judged
+            # A page that asks in the background must not have the browser ask for a passcode itself.
+            offer = presented.encrypted and "sec-fetch-site" not in request.headers
+            raise self.refused(judged, presented.address, kind, offer_basic=offer)
+        self.admitted(judged, presented, kind)
+        return presented, judged
+
+    async def _in_session(self, request: Request, presented: Presented, browsers: Browsers) -> Presented:
+        secret = browsers.secret(request)
+        if secret is None:
+            return presented
+        session = await to_thread.run_sync(browsers.sessions.judged, secret, limiter=self._others)
+        if isinstance(session, Rejected):
+            raise self.refused(session, presented.address, "session")
+        return replace(presented, session=session)
+
+    async def passcode(self, name: str, passcode: str, *, changing: bool = False) -> Judgement:
+        """Verify name and passcode of a form, as those of a request; `changing`: another one is chosen."""
+        identity = UserIdentity(PASSCODE, name.encode(), passcode.encode())
+        check = partial(self._authenticator.passcode, identity, changing=changing)
+        return await to_thread.run_sync(check, limiter=self._passcodes)
 
     def refused(
         self, judged: Rejected | Stranger, address: str, kind: str, *, offer_basic: bool = False
@@ -78,7 +124,8 @@ class Logins:
         further = ["Negotiate"] if self._authenticator.takes_tickets else []
         return refusal(judged, [*further, _BASIC] if offer_basic else further)
 
-    def _admitted(self, who: Verified, presented: Presented, kind: str) -> None:
+    def admitted(self, who: Verified, presented: Presented, kind: str) -> None:
+        """Record that somebody was admitted, once in a while for who goes on asking."""
         now, seen = self._clock(), _fingerprint(presented)
         with self._lock:
             if now - self._recorded.get(seen, float("-inf")) < _RECORDED_FOR_SECONDS:
@@ -111,7 +158,9 @@ def kind_of(presented: Presented) -> str:
     """Return the kind of what is presented, as the trail names it."""
     kinds = ["certificate"] if presented.certificate is not None else []
     if presented.identity is not None:
-        kinds.append(_KINDS.get(presented.identity.kind, "other"))
+        kinds.append(kind_of_identity(presented.identity) or "other")
+    elif presented.session is not None:
+        kinds.append(f"session by {presented.session.kind}")
     return " and ".join(kinds)
 
 
@@ -148,6 +197,8 @@ def _fingerprint(presented: Presented) -> bytes:
     """Return what stands for a credential at an address, in memory only."""
     identity = presented.identity
     said = (identity.primary, identity.secondary) if identity else (b"", b"")
+    if presented.session is not None:
+        said = (b"session", presented.session.mark)
     parts = (presented.address.encode(), presented.certificate or b"", *said)
     digest = hashlib.sha256()
     for part in parts:

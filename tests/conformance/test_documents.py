@@ -13,6 +13,7 @@ from dgis.cli.main import app
 from dgis.configuration import AssertionSet, Configuration
 from dgis.identity.configuration import IssuerEntry
 from dgis.retention.configuration import Quota, RetentionRule
+from dgis.sessions.configuration import SessionsSection
 from tests.gateway import PROJECT
 from tests.tools.markdown import DOCUMENTS, links, tables
 
@@ -30,6 +31,7 @@ SECTIONS = {
     "[[placement.rules]]": configuration.PlacementRule,
     "[[retention.rules]]": RetentionRule,
     "[[quotas]]": Quota,
+    "[web.sessions]": SessionsSection,
     **{
         f"[{name}]": field.annotation
         for name, field in Configuration.model_fields.items()
@@ -56,6 +58,8 @@ def default_of(key, field) -> str:
     if field.is_required():
         return "*required*"
     value = field.default
+    if isinstance(value, SessionsSection):
+        return "*below*"
     if value is None or value == AssertionSet():
         return "*none*"
     if isinstance(value, frozenset):
