@@ -83,12 +83,15 @@ def saml_provider(port, folder):
 
 
 @contextmanager
-def oidc_provider(port, keys, audience, log):
-    """npm's oidc-provider with these keys (a file with a private JWKS), as `http://127.0.0.1:PORT`."""
+def oidc_provider(port, keys, audience, log, door=""):
+    """npm's oidc-provider with these keys (a file with a private JWKS), as `http://127.0.0.1:PORT`.
+
+    `door` is the address of a gateway's web door, which is its client `door` then.
+    """
     folder = HERE / "oidc"
     if not shutil.which("node") or not (folder / "node_modules" / "oidc-provider").is_dir():
         missing("oidc-provider (npm)")
     issuer = f"http://127.0.0.1:{port}"
-    command = ["node", str(folder / "provider.mjs"), str(port), str(keys), audience]
+    command = ["node", str(folder / "provider.mjs"), str(port), str(keys), audience, *filter(None, [door])]
     with running(command, f"{issuer}/.well-known/openid-configuration", log):
         yield issuer

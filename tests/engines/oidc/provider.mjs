@@ -1,8 +1,9 @@
-// An OpenID provider for tests: node provider.mjs PORT KEYS AUDIENCE; KEYS is a file with a private JWKS.
+// An OpenID provider for tests: node provider.mjs PORT KEYS AUDIENCE [DOOR]; KEYS is a file with a private JWKS,
+// DOOR the address of a web door that browsers log in at; what is granted is printed.
 import { readFileSync } from 'node:fs';
 import { Provider } from 'oidc-provider';
 
-const [port, keys, audience] = process.argv.slice(2);
+const [port, keys, audience, door] = process.argv.slice(2);
 const users = {
   alice: { groups: ['Radiology'], roles: ['reader', 'teacher'], tenant: 'Hospital A' },
   bob: { groups: ['Research'], roles: ['researcher'], tenant: 'Hospital B' },
@@ -25,8 +26,17 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
       redirect_uris: ['http://127.0.0.1:9/callback'],
       response_types: ['code'],
     },
+    ...(door ? [{
+      client_id: 'door',
+      client_secret: 'door+secret/%',
+      grant_types: ['authorization_code', 'refresh_token'],
+      redirect_uris: [`${door}/login/callback`],
+      post_logout_redirect_uris: [`${door}/login`],
+      response_types: ['code'],
+    }] : []),
   ],
-  scopes: ['openid', 'dicom.read'],
+  scopes: ['openid', 'dicom.read', 'offline_access'],
+  ttl: door ? { IdToken: 15 } : {},
   claims: { openid: ['sub', 'groups', 'roles', 'tenant'] },
   conformIdTokenClaims: false,
   findAccount: (_context, id) => users[id] && { accountId: id, claims: () => ({ sub: id, ...users[id] }) },
@@ -48,4 +58,5 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   },
   cookies: { keys: ['tests'] },
 });
+provider.on('grant.success', (context) => console.log('granted', context.oidc.params.grant_type));
 provider.listen(Number(port), '127.0.0.1', () => console.log('ready'));
