@@ -52,6 +52,20 @@ def csa_numbers(blob: bytes) -> bytes | None:
     return _built(kept) if kept else None
 
 
+def csa_texts(blob: bytes) -> dict[str, tuple[str, ...]]:
+    """Return the texts of every tag of a CSA header; nothing of one that is odd or of an older kind."""
+    if not blob.startswith(_MAGIC) or len(blob) > _MOST_BYTES:
+        return {}
+    found: dict[str, tuple[str, ...]] = {}
+    try:
+        for name, texts in _tags(blob):
+            values = [text.partition(b"\0")[0].strip(b" ").decode("latin-1") for text in texts]
+            found[name.decode("latin-1")] = tuple(value for value in values if value)
+    except (struct.error, ValueError):
+        return {}
+    return found
+
+
 def _tags(blob: bytes) -> Iterator[tuple[bytes, list[bytes]]]:
     """Yield name and texts of every tag; no length is believed before it fits.
 
