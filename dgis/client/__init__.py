@@ -4,6 +4,20 @@ from importlib import import_module
 from typing import Any
 
 _PLACES = {
+    "connect": "dgis.client.grid",
+    "Grid": "dgis.client.grid",
+    "Selection": "dgis.client.selection",
+    "read_cohort": "dgis.client.cohort",
+    "Cohort": "dgis.client.cohort",
+    "CohortError": "dgis.client.cohort",
+    "GridError": "dgis.client.errors",
+    "LoginError": "dgis.client.errors",
+    "RefusedError": "dgis.client.errors",
+    "NotFoundError": "dgis.client.errors",
+    "BadQueryError": "dgis.client.errors",
+    "UnavailableError": "dgis.client.errors",
+    "AnswerError": "dgis.client.errors",
+    "IncompleteError": "dgis.client.errors",
     "read_volumes": "dgis.client.volume.reading",
     "Volume": "dgis.client.volume.values",
     "VolumeError": "dgis.client.volume.values",

@@ -16,7 +16,7 @@ from dgis.client.volume.geometry import Geometry, geometry
 from dgis.client.volume.mosaic import is_mosaic, tiles
 from dgis.client.volume.pixels import Samples, stored_pixels
 from dgis.client.volume.stacks import Stack, stacks
-from dgis.client.volume.values import Frame, Vector, Volume, VolumeError
+from dgis.client.volume.values import Frame, NoImageError, Vector, Volume, VolumeError
 
 Source = Path | str | bytes | Dataset
 
@@ -74,7 +74,7 @@ def read_volumes(sources: Iterable[Source]) -> Volumes:
             images.append(dataset)
             ours.append(dataset is not source)
     if not images:
-        raise VolumeError("no image is among these files")
+        raise NoImageError("no image is among these files")
     found = stacks(frame for number, image in enumerate(images) for frame in frames_of(image, number))
     arrays = _arrays(found, images, ours)
     made = (_volume(stack, array, images) for stack, array in zip(found, arrays, strict=True))

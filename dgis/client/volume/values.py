@@ -21,6 +21,10 @@ class VolumeError(Exception):
     """No volume can be made, or not written in that form; the words say why and what to do."""
 
 
+class NoImageError(VolumeError):
+    """Nothing there is an image: reports, structures, waveforms."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plane:
     """Where a frame lies in the patient (PS3.3 C.7.6.2); millimetres, LPS.
