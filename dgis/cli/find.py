@@ -1,12 +1,12 @@
-"""`dgis find` and `dgis fetch`: query and retrieve under the same decision as the doors."""
+"""`dgis find`: query under the same decision as the doors, here or at a gateway elsewhere."""
 
 from collections.abc import Sequence
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress
 
 from catalog.callers import Caller, Right
 from catalog.query import InvalidQuery, Key, Level, Query, Root
@@ -14,11 +14,9 @@ from catalog.release import Asker, Releases
 from dgis import fleet, parts
 from dgis.cache.index import CacheIndex
 from dgis.cli.common import (
-    FAILED,
     AsJson,
     Config,
     Home,
-    console,
     errors,
     fail,
     failures_in_words,
@@ -26,13 +24,14 @@ from dgis.cli.common import (
     print_table,
 )
 from dgis.cli.opening import Opened, opened
+from dgis.cli.remote import Account, Credential, Url, connected, only_with_url
+from dgis.client import selection as client
+from dgis.client.selection import Selection, matches
 from dgis.configuration import Configuration
 from dgis.identity.peers import asserted
 from dgis.keyholder.client import KeyholderClient
-from dgis.keyholder.protocol import KeyholderGone
-from dgis.retriever.files import write_part10
 from dgis.retriever.outgoing import Sendable
-from dgis.retriever.records import NotHere, Shelf
+from dgis.retriever.records import Shelf
 from dgis.retriever.retriever import Retriever
 from replica.source import Reporter
 
@@ -64,6 +63,12 @@ _UNIQUE = {
     LevelName.IMAGE: (Level.IMAGE, "SOPInstanceUID"),
 }
 
+_ELSEWHERE = {
+    LevelName.STUDY: client.Level.STUDIES,
+    LevelName.SERIES: client.Level.SERIES,
+    LevelName.IMAGE: client.Level.INSTANCES,
+}
+
 
 def find_command(
     level: Annotated[LevelName, typer.Argument()],
@@ -71,6 +76,9 @@ def find_command(
         list[str], typer.Option("-k", "--key", help="Keyword=Value to match, Keyword to show.")
     ] = [],  # noqa: B006
     limit: Annotated[int, typer.Option(help="Matches at most.")] = 1000,
+    url: Url = None,
+    credential: Credential = None,
+    account: Account = None,
     home: Home = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -78,11 +86,15 @@ def find_command(
     """Find patients, studies, series or images as the caller of [cli] assertions (none: uncleared)."""
     asked = [_key(text) for text in key]
     named = {each.keyword for each in asked}
-    keys = (*asked, *(Key(keyword) for keyword in _COLUMNS[level] if keyword not in named))
-    query = Query(Root.PATIENT, Level(level.value.upper()), keys, relational=True, limit=limit)
-    with failures_in_words(InvalidQuery), opened(home, config) as gateway:
-        asker = Asker(caller_of_commands(gateway.configuration))
-        rows = [dict(match.values) for match in _releases(gateway).find(query, asker)]
+    if url:
+        rows = _found_elsewhere(level, asked, limit, url, credential, account)
+    else:
+        only_with_url(credential, account)
+        keys = (*asked, *(Key(keyword) for keyword in _COLUMNS[level] if keyword not in named))
+        query = Query(Root.PATIENT, Level(level.value.upper()), keys, relational=True, limit=limit)
+        with failures_in_words(InvalidQuery), opened(home, config) as gateway:
+            asker = Asker(caller_of_commands(gateway.configuration))
+            rows = [dict(match.values) for match in _releases(gateway).find(query, asker)]
     if as_json:
         print_json(rows)
         return
@@ -91,26 +103,16 @@ def find_command(
     errors.print(f"{len(rows)} found" + (" (there may be more: --limit)" if len(rows) == limit else ""))
 
 
-def fetch(
-    uid: Annotated[str, typer.Argument(help="Study, series or SOP instance UID.")],
-    to: Annotated[Path, typer.Option("--to", help="Folder for the DICOM files.")],
-    home: Home = None,
-    config: Config = None,
-    as_json: AsJson = False,
-) -> None:
-    """Fetch by UID: an original's UID gives originals to the cleared, a pseudonym the de-identified form."""
-    with failures_in_words(InvalidQuery, OSError), opened(home, config) as gateway:
-        found = resolve(gateway, uid)
-        if not found:
-            fail("nothing by that UID that this caller may retrieve")
-        written, failed = _write_all(found, to)
-    if as_json:
-        print_json({"files": written, "failed": failed, "folder": str(to)})
-    else:
-        console.print(f"{written} files in {to}", markup=False, soft_wrap=True)
-    if failed:
-        errors.print(f"{failed} could not be had; see the log of the worker")
-        raise typer.Exit(FAILED)
+def _found_elsewhere(
+    level: LevelName, asked: Sequence[Key], limit: int, url: str, credential: Path | None, account: str | None
+) -> list[dict[str, Any]]:
+    if level is LevelName.PATIENT:
+        fail("DICOMweb has no search for patients; look for studies")
+    matched = tuple((key.keyword, ",".join(key.values)) for key in asked if key.values)
+    shown = tuple(key.keyword for key in asked)
+    with connected(url, credential, account) as transport:
+        selection = Selection(transport, _ELSEWHERE[level], matched, (*_COLUMNS[level], *shown))
+        return [dict(row) for row in islice(matches(selection), limit)]
 
 
 def resolve(gateway: Opened, uid: str) -> Sequence[Sendable]:
@@ -134,21 +136,6 @@ def resolve(gateway: Opened, uid: str) -> Sequence[Sendable]:
     return ()
 
 
-def _write_all(found: Sequence[Sendable], to: Path) -> tuple[int, int]:
-    to.mkdir(parents=True, exist_ok=True)
-    written = failed = 0
-    with Progress(console=errors, transient=True) as progress:
-        for each in progress.track(found, description="fetching"):
-            try:
-                write_part10(each, to)
-            except (NotHere, KeyholderGone, ValueError) as error:
-                errors.print(str(error))
-                failed += 1
-            else:
-                written += 1
-    return written, failed
-
-
 def _releases(gateway: Opened) -> Releases:
     return Releases(gateway.engine, f"{gateway.gateway_id}/cli", parts.now_ms)
 
@@ -168,5 +155,5 @@ def _key(text: str) -> Key:
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 (text, number or several texts)
-    text = ", ".join(value) if isinstance(value, tuple) else str(value)
+    text = ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
     return "".join(each if each.isprintable() else "?" for each in text)  # no escape sequence of a sender's

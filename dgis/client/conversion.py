@@ -53,7 +53,7 @@ def fetch_volumes(
     lock = threading.Lock()
 
     def one(each: Wanted) -> tuple[int, bool, list[str]]:
-        instances = each.instances or frozenset(instances_of(transport, each))
+        instances = each.instances or instances_of(transport, each)
         target = each.folder(folder)
         source = sha256("\n".join([form.value, *sorted(instances)]).encode()).hexdigest()
         if (there := _is_there(target, source, sums)) is not None:

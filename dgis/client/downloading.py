@@ -1,20 +1,19 @@
 """Series into folders: in parallel, only what is missing, each file whole or not there."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dgis.client import dicom_json
 from dgis.client.checksums import Checksums
 from dgis.client.errors import AnswerError, GridError, IncompleteError
 from dgis.client.parts import ACCEPT, arrivals
+from dgis.client.searching import PREFIX, search
 from dgis.client.telling import Bar, telling
 from dgis.client.transport import Transport
 
-_PAGE = 500
 _SHOWN = 3
 _FEW = 4  # of so many missing ones each is asked for alone, where others of the series are there
 
@@ -30,7 +29,7 @@ class Wanted:
     @property
     def path(self) -> str:
         """Where DICOMweb has it (PS3.18 10.1.1)."""
-        return f"/dicom-web/studies/{self.study}/series/{self.series}"
+        return f"{PREFIX}/studies/{self.study}/series/{self.series}"
 
     def folder(self, root: Path) -> Path:
         """Where its files lie."""
@@ -127,7 +126,7 @@ class _Run:
             GridError: not all of it could be had.
         """
         target = wanted.folder(self._folder)
-        instances = wanted.instances or frozenset(instances_of(self._transport, wanted))
+        instances = wanted.instances or instances_of(self._transport, wanted)
         target.mkdir(parents=True, exist_ok=True)
         for left in target.glob(".part-*"):
             left.unlink(missing_ok=True)  # of a run that ended in between
@@ -169,20 +168,12 @@ class _Run:
                 self._bar.say(f"{self._done.fetched} files, {self._done.size_bytes / 1e6:.0f} MB")
 
 
-def instances_of(transport: Transport, wanted: Wanted) -> Iterable[str]:
+def instances_of(transport: Transport, wanted: Wanted) -> frozenset[str]:
     """Return the UIDs of the instances of a series.
 
     Raises:
         GridError: the gateway does not answer, or refuses.
     """
-    found: dict[str, None] = {}
-    offset = 0
-    while True:
-        page = [("limit", str(_PAGE)), ("offset", str(offset))]
-        matches = transport.json(f"{wanted.path}/instances", page)
-        if not isinstance(matches, list):
-            raise AnswerError("the gateway's answer is no list of matches; is this its URL?")
-        found |= {dicom_json.uid_of(dicom_json.row(each), "SOPInstanceUID"): None for each in matches}
-        if not matches:
-            return found
-        offset += len(matches)
+    path = f"studies/{wanted.study}/series/{wanted.series}/instances"
+    found = search(transport, path, (), "SOPInstanceUID")
+    return frozenset(str(match["SOPInstanceUID"]) for match in found)

@@ -64,7 +64,7 @@ def gather(transport: Transport, wanted: Sequence[Wanted], query: dict[str, obje
         RefusedError: this login may see originals, whose UIDs are no pseudonyms.
         GridError: the gateway does not answer, or refuses.
     """
-    caller = transport.json("/api/caller", accept="application/json")
+    caller = transport.json("/api/caller")
     if not isinstance(caller, dict) or "phi" in caller.get("may", ["phi"]):
         raise RefusedError(
             "a cohort holds pseudonyms only, and this login may see originals: make it with a login without "
@@ -85,7 +85,7 @@ def members(transport: Transport, wanted: Sequence[Wanted]) -> list[Member]:
         try:
             found = instances_of(transport, each)
         except NotFoundError:
-            found = ()
+            found = frozenset()
         return Member.of(each.study, each.series, found)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:

@@ -45,7 +45,7 @@ class Grid:
         Raises:
             GridError: it does not know this login, or does not answer.
         """
-        said = self._transport.json("/api/caller", accept="application/json")
+        said = self._transport.json("/api/caller")
         return said if isinstance(said, dict) else {}
 
     def close(self) -> None:
@@ -59,7 +59,9 @@ class Grid:
         self.close()
 
     def _selected(self, level: Level, keys: dict[str, object]) -> Selection:
-        return Selection(self._transport, level, tuple((name, text(value)) for name, value in keys.items()))
+        return Selection(
+            self._transport, level, tuple((name, text(name, value)) for name, value in keys.items())
+        )
 
 
 def connect(

@@ -14,6 +14,7 @@ from dgis.client.dicom_json import Row
 from dgis.client.downloading import Downloaded, Manner, Wanted, download
 from dgis.client.errors import BadQueryError, GridError, NotFoundError
 from dgis.client.gathering import GatheredCohort, gather
+from dgis.client.searching import search
 from dgis.client.transport import Transport
 
 if TYPE_CHECKING:  # they take a second to load, and most questions need none of them
@@ -21,8 +22,6 @@ if TYPE_CHECKING:  # they take a second to load, and most questions need none of
 
     from dgis.client.volume.reading import Volumes
     from dgis.client.volume.values import Volume, Voxels
-
-_PAGE = 500
 
 
 class Level(Enum):
@@ -163,46 +162,30 @@ class Selection:
         return gather(self.transport, whole, {"level": self.level.path, "keys": keys})
 
     def _narrowed(self, level: Level, keys: dict[str, object]) -> "Selection":
-        more = tuple((name, text(value)) for name, value in keys.items())
+        more = tuple((name, text(name, value)) for name, value in keys.items())
         names = {name for name, _ in more}
         kept = tuple(pair for pair in self.keys if pair[0] not in names)
         return Selection(self.transport, level, (*kept, *more))
 
 
-def text(value: object) -> str:
-    """Return a value as a search says it: UIDs of a list apart by commas, dates as eight digits."""
+def text(keyword: str, value: object) -> str:
+    """Return a value as a search says it: dates by digits, UIDs apart by commas (PS3.18 8.3.4.1.1)."""
     if isinstance(value, date):
         return value.strftime("%Y%m%d")
-    if isinstance(value, list | tuple | set):
-        return ",".join(text(each) for each in value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return ("," if keyword.endswith("UID") else "\\").join(text(keyword, each) for each in value)
     return str(value)
 
 
 def matches(selection: Selection) -> Iterator[Row]:
-    """Yield matches as their pages come.
+    """Return matches as their pages come.
 
     Raises:
         GridError: the gateway does not answer, or refuses.
     """
-    wanted = dict.fromkeys((*selection.level.columns, *selection.columns))
-    include = [("includefield", ",".join(wanted))]
-    seen: set[str] = set()
-    offset = 0
-    while True:
-        page = [("limit", str(_PAGE)), ("offset", str(offset))]
-        path = f"/dicom-web/{selection.level.path}"
-        found = selection.transport.json(path, [*selection.keys, *include, *page])
-        if not isinstance(found, list):
-            raise BadQueryError("the gateway's answer is no list of matches; is this its URL?")
-        for document in found:
-            match = dicom_json.row(document)
-            uid = dicom_json.uid_of(match, selection.level.key)
-            if uid not in seen:  # what came in between moves the pages
-                seen.add(uid)
-                yield match
-        if not found:  # a gateway may give fewer than asked for
-            return
-        offset += len(found)
+    columns = dict.fromkeys((*selection.level.columns, *selection.columns))
+    parameters = [*selection.keys, ("includefield", ",".join(columns))]
+    return search(selection.transport, selection.level.path, parameters, selection.level.key)
 
 
 def wanted(selection: Selection) -> list[Wanted]:

@@ -65,20 +65,30 @@ class Transport:
         """Close its connections."""
         self._client.close()
 
-    def json(self, path: str, parameters: Parameters = (), accept: str = _JSON) -> Any:  # noqa: ANN401 (JSON)
-        """Return the document at a path; an empty list where there is no content (204).
+    def json(self, path: str) -> Any:  # noqa: ANN401 (JSON)
+        """Return the document at a path.
+
+        Raises:
+            GridError: it is refused, or none.
+        """
+        return self.document(path, (), "application/json")[0]
+
+    def document(
+        self, path: str, parameters: Parameters, accept: str = _JSON
+    ) -> tuple[Any, Mapping[str, str]]:
+        """Return the document at a path, an empty list where there is no content (204), and its fields.
 
         Raises:
             GridError: it is refused, or none.
         """
 
-        def attempt() -> Any:  # noqa: ANN401 (JSON)
+        def attempt() -> tuple[Any, Mapping[str, str]]:
             with self._answer(path, parameters, accept) as answer:
                 if answer.status_code == httpx.codes.NO_CONTENT:
-                    return []
+                    return [], answer.headers
                 answer.read()
                 try:
-                    return answer.json()
+                    return answer.json(), answer.headers
                 except ValueError:
                     raise AnswerError("the gateway's answer is no JSON; is this its URL?") from None
 

@@ -26,6 +26,7 @@ class DicomwebServer:
         self.files = [raw if isinstance(raw, bytes) else raw.read_bytes() for raw in files]
         self.datasets = [dcmread(io.BytesIO(raw), stop_before_pixels=True) for raw in self.files]
         self.token = token
+        self.unmatched = set()
         self.may = ["find", "retrieve"]
         self.faults = {}
         self.asked = Counter()
@@ -88,6 +89,8 @@ class DicomwebServer:
         asked = dict(query)
         limit, offset = min(int(asked.pop("limit", PAGE)), PAGE), int(asked.pop("offset", 0))
         included = asked.pop("includefield", "").split(",")
+        left = [name for name in list(asked) if name in self.unmatched and asked.pop(name)]
+        warning = f'299 test "These attributes are not matched by and were left out: {left}"' if left else ""
         found = {}
         for number in chosen:
             one = self.datasets[number]
@@ -103,7 +106,7 @@ class DicomwebServer:
             request.send_response(204)
             request.end_headers()
             return
-        self._send(request, 200, "application/dicom+json", json.dumps(rows).encode())
+        self._send(request, 200, "application/dicom+json", json.dumps(rows).encode(), warning=warning)
 
     def _instances(self, request, chosen, *, cut):
         if not chosen:
@@ -120,10 +123,12 @@ class DicomwebServer:
         body = json.dumps({"type": "about:blank", "status": status, "detail": detail}).encode()
         self._send(request, status, "application/problem+json", body)
 
-    def _send(self, request, status, kind, body, sent=None):
+    def _send(self, request, status, kind, body, *, sent=None, warning=""):
         request.send_response(status)
         request.send_header("Content-Type", kind)
         request.send_header("Content-Length", str(len(body)))
+        if warning:
+            request.send_header("Warning", warning)
         request.end_headers()
         request.wfile.write(body[:sent])
 

@@ -3,6 +3,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 from typer.testing import CliRunner
@@ -103,6 +104,17 @@ def test_find_tells_the_cleared_who_it_is_and_others_a_pseudonym(home):
     assert uncleared["PatientID"] not in ("", PATIENT.patient_id)
     assert home.json("find", "study", "-k", f"PatientID={PATIENT.patient_id}") == []
     assert "…" not in home.run("find", "study", "-k", "PatientID", cleared=True).output
+
+
+def test_what_lies_here_is_fetched_as_volumes_too(home, tmp_path):
+    (study,) = home.json("find", "study")
+    said = home.json("fetch", study["StudyInstanceUID"], "--to", str(tmp_path), "--as", "numpy")
+    assert (said["volumes"], said["files"], said["failed"]) == (1, 3, 0)
+    (voxels,) = tmp_path.rglob("volume-1.npy")
+    told = json.loads(voxels.with_suffix(".json").read_text())
+    assert np.load(voxels).shape[0] == 3
+    assert told["units"] == "BQML"
+    assert [path.name for path in tmp_path.iterdir()] == [voxels.parent.name]
 
 
 @pytest.mark.parametrize("arguments", [("find", "galaxy"), ("fetch",), ("conflicts", "keep", "x", "other")])

@@ -33,6 +33,13 @@ def test_all_pages_are_read_though_the_gateway_gives_fewer_than_asked(connected)
     assert len({row["SOPInstanceUID"] for row in rows}) == 20
 
 
+def test_a_key_that_the_gateway_does_not_match_by_is_no_question(server, connected):
+    """It would be left out, and everything found."""
+    server.unmatched = {"SliceThickness"}
+    with pytest.raises(grid.BadQueryError, match="SliceThickness"):
+        len(connected.series(SliceThickness="1.5"))
+
+
 def test_nothing_found_is_an_empty_selection_and_nothing_to_download(connected, tmp_path):
     selection = connected.series(Modality="MR")
     assert len(selection) == 0
@@ -102,18 +109,18 @@ def test_a_gateway_that_is_busy_is_asked_again(server):
     waited = []
     transport = Transport(server.url, None, sleep=waited.append)
     server.faults["/dicom-web/series"] = [503, 503]
-    assert transport.json("/dicom-web/series")
+    assert transport.document("/dicom-web/series", ())[0]
     assert len(waited) == 2
     server.faults["/dicom-web/series"] = [503] * 9
     with pytest.raises(grid.UnavailableError, match="ask again later"):
-        transport.json("/dicom-web/series")
+        transport.document("/dicom-web/series", ())
     transport.close()
 
 
 def test_nobody_there_is_said():
     transport = Transport("http://127.0.0.1:1", None, sleep=lambda _: None)
     with pytest.raises(grid.UnavailableError, match="is it running"):
-        transport.json("/dicom-web/series")
+        transport.document("/dicom-web/series", ())
     transport.close()
 
 
