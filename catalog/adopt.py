@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from catalog.extract import Attributes
-from catalog.remove import remove_instance, withdraw_published
+from catalog.remove import recount, remove_instance, withdraw_published
 from catalog.rows import Entry, write
 from catalog.sql import OneOf, json_list
 from catalog.tables import DEID, PHI
@@ -56,7 +56,7 @@ class AdoptedPart:
 
     `hidden` are instances whose form is shown to nobody, `gone` those that are no instances of this part any
     more; `superseded` are the keys of parts whose place it takes, and `stale` (record key, instance key) of
-    forms that other bytes took the place of.
+    forms that other bytes took the place of. `originals_known`: these are all there are, even where none is.
     """
 
     record_key: str
@@ -72,6 +72,7 @@ class AdoptedPart:
     gone: frozenset[str] = frozenset()
     superseded: frozenset[str] = frozenset()
     stale: frozenset[tuple[str, str]] = frozenset()
+    originals_known: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,8 @@ def adopt(connection: Connection, part: AdoptedPart) -> Adopted:
     written = write(connection, PHI, [_original(part, each) for each in new]) if new else []
     pointed, conflicts = _point(connection, part, originals, known)
     forms = _forms(connection, part)
+    if part.superseded:
+        _drop_left(connection, part)
     here = _here(connection, part.record_key)
     return Adopted(
         forms=forms,
@@ -239,6 +242,21 @@ def _move_forms(connection: Connection, part: AdoptedPart, forms: Sequence[Adopt
     ]
     if rows:
         connection.execute(statement, rows)
+
+
+def _drop_left(connection: Connection, part: AdoptedPart) -> None:
+    """Take out what parts whose place this one takes still hold: it had gone from them before.
+
+    What was withdrawn, or replaced, is in the old record and not in this one.
+    """
+    old = {"old": json_list(sorted(part.superseded))}
+    families = (PHI, DEID) if part.originals_known else (DEID,)
+    for family in families:
+        columns = family.instance.c
+        left = delete(family.instance).where(OneOf(columns.record_key, bindparam("old")))
+        rows = connection.execute(left.returning(columns.series_row), old).scalars()
+        for series_row in sorted(set(rows)):
+            recount(connection, family, series_row)
 
 
 def _form(part: AdoptedPart, each: AdoptedForm) -> Entry:

@@ -89,6 +89,20 @@ class Destination(Section):
     port: Port
     notify: bool = False  # of series that became retrievable (Instance Availability Notification)
     notify_deidentified: bool = False  # also of what it may have in de-identified form alone
+    tls: bool = False
+    tls_ca: Path | None = None  # whom its certificate is verified by; absent: the system's
+    tls_name: str | None = None  # the name its certificate bears; absent: the host
+    tls_certificate: Path | None = None  # shown to it, where it asks for one
+    tls_key: Path | None = None
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        said = (self.tls_ca, self.tls_name, self.tls_certificate, self.tls_key)
+        if not self.tls and any(each is not None for each in said):
+            raise ValueError("tls_ca, tls_name, tls_certificate and tls_key need tls = true")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together")
+        return self
 
 
 class Dicom(Section):
@@ -281,6 +295,11 @@ class Care(Section):
     scrub_bytes_per_second: PositiveInt = 32 << 20
     move_bytes_per_second: PositiveInt = 64 << 20  # of copies on their way to where they belong
     dark_grace_days: PositiveInt = 14  # so long an object stays on a node that the index does not know
+    superseded_grace_seconds: PositiveInt = 3600  # so long retired objects stay: readers come to their end
+    merge_parts: Annotated[int, Field(ge=0)] = 4  # so many small parts of a series are merged; 0: never
+    merge_below_bytes: PositiveInt = 16 << 20  # raw bytes below which a part is small
+    merge_quiet_seconds: Seconds = 3600.0  # so long no part of the series was published
+    merge_bytes_per_second: PositiveInt = 16 << 20
 
 
 class Cache(Section):

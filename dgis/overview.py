@@ -11,9 +11,11 @@ from dgis import accounting, gateways, nodes
 from dgis.cache import status as cache
 from dgis.cache.log import ReceiveLog
 from dgis.cache.publish_queue import State
+from dgis.commitment.waiting import waiting as commitments
 from dgis.configuration import Configuration
 from dgis.erasure import intents
 from dgis.erasure.tables import erasure
+from dgis.merger.overview import merge_of, merges
 from dgis.publisher.tables import publish_part
 from dgis.publisher.values import UNFINISHED, PartState
 from dgis.repository import cursor
@@ -35,6 +37,8 @@ def status(connection: sa.Connection, log: ReceiveLog, gateway_id: str) -> dict[
         "copies": copies(connection),
         "door": accounting.counts(connection, gateway_id),
         "erasures": erasures(connection, gateway_id),
+        "merges": merges(connection),
+        "commitments": asdict(commitments(connection)),
         "audit_repository": cursor.state(connection, gateway_id),
         "withheld": withheld(connection),
         "waiting": waiting(connection, gateway_id),
@@ -227,7 +231,8 @@ def one_series(connection: sa.Connection, gateway_id: str, key: str) -> dict[str
         .where(PHI.series.c.series_key == key, publish_part.c.state == PartState.PUBLISHED.value)
         .order_by(publish_part.c.id)
     )
-    return {**found[0], "removed": removed(connection, key), "records": list(records)}
+    told = {"removed": removed(connection, key), "records": list(records), "merge": merge_of(connection, key)}
+    return {**found[0], **told}
 
 
 def removed(connection: sa.Connection, key: str) -> list[str]:

@@ -7,6 +7,7 @@ import dgis.commitment.tables
 import dgis.departed.tables
 import dgis.erasure.tables
 import dgis.jobs.tables
+import dgis.merger.tables
 import dgis.publisher.tables
 import dgis.rebuild.tables
 import dgis.repository.tables
@@ -23,6 +24,7 @@ _OF_THE_GATEWAY = (
     dgis.departed.tables.departed,
     dgis.erasure.tables.erasure,
     dgis.jobs.tables.job,
+    dgis.merger.tables.merge_job,
     dgis.publisher.tables.publish_part,
     dgis.rebuild.tables.rebuild_run,
     dgis.repository.tables.audit_sent,

@@ -35,10 +35,10 @@ def full(
 
 
 def _rule_unless_waiting(connection: sa.Connection, replicas: Replicas, located: Located) -> Rule | None:
-    """Return the rule of an object; None where the fill worker has it to do."""
+    """Return the rule of an object; None where the fill worker has it to do, or the object is to go."""
     columns = replica_object.c
-    wanted = sa.select(columns.fill_due_ms, columns.facility, columns.modality)
+    wanted = sa.select(columns.fill_due_ms, columns.superseded_ms, columns.facility, columns.modality)
     row = connection.execute(wanted.where(columns.id == located.object_id)).one_or_none()
-    if row is None or row.fill_due_ms is not None:
+    if row is None or row.fill_due_ms is not None or row.superseded_ms is not None:
         return None
     return replicas.rules.of(located.kind, Labels(row.facility or "", row.modality or ""))

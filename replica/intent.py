@@ -1,4 +1,4 @@
-"""The life of an object's rows: intended, committed, superseded.
+"""The life of an object's rows: intended, committed, superseded (by another, or by nothing).
 
 The commit point is the transaction that calls `commit_copies`. A crash before it leaves an intent, its
 COPYING rows and perhaps bytes on nodes: nobody reads them, the next attempt finds them equal and goes on,
@@ -7,7 +7,7 @@ least the write quorum of verified copies, and `fill_due_ms` set where there sho
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -65,7 +65,7 @@ def intend(connection: sa.Connection, new: NewObject, nodes: Iterable[str], now_
         connection.execute(
             sa.update(replica_object)
             .where(_object.id == row.id)
-            .values(committed_ms=None, superseded_ms=None)
+            .values(committed_ms=None, superseded_ms=None, superseded_by=None)
         )
     elif row.committed_ms is not None:
         return Intent(row.id, row.intent, tuple(connection.scalars(_available(row.id))))
@@ -126,29 +126,62 @@ def commit_copies(connection: sa.Connection, stored: Stored, now_ms: int) -> Non
 def supersede(connection: sa.Connection, record_keys: Iterable[RecordKey], now_ms: int, *kinds: Kind) -> int:
     """Retire the objects of these keys, of all kinds or those named; returns how many.
 
-    Inside the caller's transaction, together with what replaces them. From its commit on they are not
-    located; the clean worker removes them after a grace time, in which readers that had located them come
-    to an end.
+    Inside the caller's transaction. From its commit on they are not located, nor is what they took the place
+    of; the clean worker removes them after a grace time, in which readers that had located them come to an
+    end.
     """
-    ids = list(
+    keys = list(record_keys)
+    ids = _live(connection, keys, kinds)
+    _retire(connection, ids, now_ms, None)
+    _forget_predecessors(connection, keys, kinds)
+    return len(ids)
+
+
+def replace(connection: sa.Connection, record_keys: Iterable[RecordKey], by: RecordKey, now_ms: int) -> int:
+    """Retire the objects of these keys for those of another, that are committed with it; returns how many.
+
+    Inside the caller's transaction. Whoever holds an old key still locates the old object, until the clean
+    worker begins to remove it after the grace time.
+    """
+    ids = _live(connection, list(record_keys), ())
+    # Copies that nobody knows to be good are not read from any more.
+    doubtful = (_copy.object_id.in_(ids)) & (_copy.state != CopyState.AVAILABLE)
+    connection.execute(sa.update(replica_copy).where(doubtful).values(verified_ms=None))
+    _retire(connection, ids, now_ms, by)
+    return len(ids)
+
+
+def _live(connection: sa.Connection, keys: Sequence[RecordKey], kinds: Sequence[Kind]) -> list[int]:
+    return list(
         connection.scalars(
             sa.select(_object.id).where(
-                _object.record_key.in_(list(record_keys)),
+                _object.record_key.in_(keys),
                 _object.kind.in_(kinds or tuple(Kind)),
                 _object.committed_ms.is_not(None),
                 _object.superseded_ms.is_(None),
             )
         )
     )
+
+
+def _retire(connection: sa.Connection, ids: Sequence[int], now_ms: int, by: RecordKey | None) -> None:
     connection.execute(
         sa.update(replica_object)
         .where(_object.id.in_(ids))
-        .values(superseded_ms=now_ms, fill_due_ms=None, move_due_ms=None)
+        .values(superseded_ms=now_ms, superseded_by=by, fill_due_ms=None, move_due_ms=None)
     )
     connection.execute(
         sa.update(replica_copy).where(_copy.object_id.in_(ids)).values(state=CopyState.OBSOLETE)
     )
-    return len(ids)
+
+
+def _forget_predecessors(connection: sa.Connection, keys: Sequence[RecordKey], kinds: Sequence[Kind]) -> None:
+    """Have nobody locate what the objects of these keys took the place of, over any number of steps."""
+    while keys:
+        mine = _object.superseded_by.in_(keys) & _object.kind.in_(kinds or tuple(Kind))
+        found = connection.scalars(sa.select(_object.record_key).where(mine).distinct()).all()
+        connection.execute(sa.update(replica_object).where(mine).values(superseded_by=None))
+        keys = [RecordKey(key) for key in found]
 
 
 def _available(object_id: int) -> sa.Select[tuple[str]]:

@@ -20,7 +20,9 @@ def locate(
     """Return where the committed objects of some keys can be read, nearest place first.
 
     A key without an object is absent; an object without a readable copy has no nodes. Copies that are not
-    AVAILABLE are left out: SUSPICIOUS ones are read again only after they were checked.
+    AVAILABLE are left out: SUSPICIOUS ones are read again only after they were checked. An object whose place
+    another has taken is found by its own key until it is being removed: a reader may have resolved that key
+    before.
     """
     wanted = list(dict.fromkeys(record_keys))
     found: dict[RecordKey, Located] = {}
@@ -45,7 +47,11 @@ def locate(
 
 
 def _query(record_keys: list[RecordKey], kind: Kind) -> sa.Select[*tuple[object, ...]]:
-    readable = (_copy.object_id == _object.id) & (_copy.state == CopyState.AVAILABLE)
+    was_good = (_copy.state == CopyState.OBSOLETE) & _copy.verified_ms.is_not(None)
+    readable = (_copy.object_id == _object.id) & sa.or_(
+        (_copy.state == CopyState.AVAILABLE) & _object.superseded_ms.is_(None),
+        was_good & _object.superseded_ms.is_not(None),
+    )
     return (
         sa.select(
             _object.id,
@@ -61,7 +67,10 @@ def _query(record_keys: list[RecordKey], kind: Kind) -> sa.Select[*tuple[object,
             _object.record_key.in_(record_keys),
             _object.kind == kind,
             _object.committed_ms.is_not(None),
-            _object.superseded_ms.is_(None),
+            sa.or_(
+                _object.superseded_ms.is_(None),
+                _object.superseded_by.is_not(None) & _object.removing_ms.is_(None),
+            ),
         )
-        .order_by(_object.id, _copy.node)
+        .order_by(_object.superseded_ms.is_(None), _object.id, _copy.node)
     )

@@ -42,6 +42,7 @@ replica_object = sa.Table(
     sa.Column("intended_ms", sa.BigInteger, nullable=False),
     sa.Column("committed_ms", sa.BigInteger),
     sa.Column("superseded_ms", sa.BigInteger),
+    sa.Column("superseded_by", sa.Text),  # record key of what took its place; none: nothing did, it is to go
     sa.Column(
         "removing_ms", sa.BigInteger
     ),  # set before the first copy is deleted; from then on nobody commits
@@ -71,6 +72,7 @@ _partial("ix_replica_object_move_due", _object.move_due_ms.is_not(None), _object
 _partial("ix_replica_object_unlabelled", _object.facility.is_(None), _object.id)
 _partial("ix_replica_object_intended", _object.committed_ms.is_(None), _object.intended_ms)
 _partial("ix_replica_object_superseded", _object.superseded_ms.is_not(None), _object.superseded_ms)
+_partial("ix_replica_object_superseded_by", _object.superseded_by.is_not(None), _object.superseded_by)
 _partial("ix_replica_object_removing", _object.removing_ms.is_not(None), _object.removing_ms)
 sa.Index("ix_replica_object_record_key", _object.record_key)
 sa.Index("ix_replica_object_sha256", _object.sha256)  # the survey goes by it

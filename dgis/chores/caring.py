@@ -36,7 +36,7 @@ def caring(configuration: Configuration, replicas: Replicas) -> list[Chore]:
         Chore("survey", _SURVEY_SECONDS, once(lambda: survey.run_once(replicas))),
         Chore("dark", _FORGET_SECONDS, lambda: _settled(dark.run_once(replicas, grace_ms))),
         Chore("move", _MOVE_SECONDS, _moving(configuration, replicas)),
-        Chore("clean", _CLEAN_SECONDS, lambda: clean.run_once(replicas).copies > 0),
+        Chore("clean", _CLEAN_SECONDS, _cleaning(configuration, replicas)),
         Chore("leftovers", _LEFTOVERS_SECONDS, once(lambda: clean.clean_leftovers(replicas.fleet))),
         Chore("review", _REVIEW_SECONDS, _reviewing(replicas)),
         Chore("forget", _FORGET_SECONDS, lambda: leaving.forget_removed(replicas) > 0),
@@ -59,6 +59,11 @@ def _scrubbing(configuration: Configuration, replicas: Replicas) -> Callable[[],
         return checked != check.Checked()
 
     return run_once
+
+
+def _cleaning(configuration: Configuration, replicas: Replicas) -> Callable[[], bool]:
+    grace_ms = configuration.care.superseded_grace_seconds * 1000
+    return lambda: clean.run_once(replicas, superseded_grace_ms=grace_ms).copies > 0
 
 
 def _settled(found: dark.Settled) -> bool:

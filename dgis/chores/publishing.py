@@ -15,10 +15,12 @@ from dgis.availability import queue as availability
 from dgis.availability.opening import listeners
 from dgis.cache.files import SegmentFiles
 from dgis.cache.index import CacheIndex
+from dgis.chores.merging import merge_rule
 from dgis.configuration import Configuration
 from dgis.decoding import SpooledDecoder
 from dgis.gateways import say_alive, silent
 from dgis.keyholder.server import Restore
+from dgis.merger import queue as merging
 from dgis.parts import deid_profile, now_ms, pixel_rules, scratch
 from dgis.publisher.about import Contributions
 from dgis.publisher.pack import Packer
@@ -61,10 +63,11 @@ def publishing(
         "edition": profile.edition,
     }
 
-    titles = sorted(listeners(configuration))
+    titles, rule = sorted(listeners(configuration)), merge_rule(configuration)
 
     def announce(connection: sa.Connection, phi_series_id: int, at_ms: int) -> None:
         availability.announce(connection, gateway.name, titles, phi_series_id, at_ms)
+        merging.consider(connection, phi_series_id, rule, at_ms)
 
     def deidentifier() -> Deidentifier:
         return Deidentifier(profile, secrets.site, gateway.facility, rules, decode)

@@ -63,6 +63,8 @@ def _words(values: dict[str, Any]) -> list[str]:
         for kind, details in values["door"].items()
         for detail, count in details.items()
     ]
+    lines += _merges(values["merges"])
+    lines += _commitments(values["commitments"])
     lines += _repository(values["audit_repository"])
     lines += [_facility(name, said) for name, said in values["facilities"].items()]
     if values["holds"]:
@@ -88,6 +90,39 @@ def _scrub(scrub: dict[str, Any]) -> list[str]:
     within = f"every copy within {scrub['scrub_days']} days"
     kept = f"{within}: kept" if scrub["kept"] else f"trouble: not {within}; raise care.scrub_bytes_per_second"
     return [f"scrub      oldest copy verified {moment(scrub['oldest_verified_ms'])}; {kept}"]
+
+
+def _merges(merges: dict[str, Any]) -> list[str]:
+    if not any(merges[name] for name in ("waiting", "merged_parts", "old_objects")):
+        return []
+    old = (
+        f"; {merges['old_objects']} old objects until their grace time is over"
+        if merges["old_objects"]
+        else ""
+    )
+    failing = f", {merges['failing']} after a failed attempt" if merges["failing"] else ""
+    return [
+        f"merges     {merges['waiting']} series wait{failing}; {merges['merged_parts']} parts merged{old}"
+    ]
+
+
+_OPEN = {
+    "judging": ("commitment", "transactions are not answered yet"),
+    "reporting": ("commitment", "reports are not delivered yet (dgis commitment list)"),
+    "given_up": ("trouble", "commitment reports are given up (dgis commitment retry)"),
+    "notices": ("notices", "series are still to be told to destinations (dgis commitment notices)"),
+}
+
+
+def _commitments(said: dict[str, Any]) -> list[str]:
+    lines = []
+    for name, (head, words) in _OPEN.items():
+        each = said[name]
+        if each["count"]:
+            failing = f", {each['failing']} failed before" if each["failing"] and name != "given_up" else ""
+            since = moment(each["since_ms"])
+            lines.append(f"{head:10} {each['count']} {words}, the oldest since {since}{failing}")
+    return lines
 
 
 def _others(gateways: list[dict[str, Any]], own: str, since_ms: int) -> list[str]:
@@ -167,7 +202,15 @@ def show_series(
     if as_json:
         print_json(found)
         return
-    print_fields({**found, "removed": "; ".join(found["removed"]), "records": " ".join(found["records"])})
+    words = {"removed": "; ".join(found["removed"]), "records": " ".join(found["records"])}
+    print_fields({**found, **words, "merge": _merge_words(found["merge"])})
+
+
+def _merge_words(merge: dict[str, Any] | None) -> str:
+    if merge is None:
+        return ""
+    error = f"; {merge['last_error']} (attempt {merge['attempts']})" if merge["last_error"] else ""
+    return f"its small parts are merged after {moment(merge['due_ms'])}{error}"
 
 
 def wait(

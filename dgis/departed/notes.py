@@ -15,6 +15,7 @@ from catalog.tables import PHI
 from dgis.cache.sql import in_lists, reading
 from dgis.departed.tables import departed
 from dgis.departed.values import PREFIX, Departed, Why
+from dgis.merger.lineage import merged_into
 from replica.fleet import Fleet
 from storage_nodes.addresses import Kind
 from storage_nodes.errors import NameTaken, NodeError
@@ -25,26 +26,34 @@ _AT_ONCE = 200
 
 
 def add(connection: sa.Connection, gone: Iterable[Departed]) -> None:
-    """Write down what goes; what is written down already stays as it is."""
+    """Write down what goes; what is written down already stays as it is.
+
+    What goes from a part goes from those that were merged into it as well: a node that was away may hold
+    them still.
+    """
+    going = list(gone)
+    older = merged_into(connection, {each.record_key for each in going})
     rows = [
-        {
-            "record_key": each.record_key,
-            "instance_key": each.instance_key,
-            "why": each.why,
-            "at_ms": each.at_ms,
-        }
-        for each in gone
+        {"record_key": key, "instance_key": each.instance_key, "why": each.why, "at_ms": each.at_ms}
+        for each in going
+        for key in (each.record_key, *sorted(older.get(each.record_key, ())))
     ]
     for some in in_lists(rows):
         connection.execute(insert_ignoring(connection, departed), some)
 
 
 def add_instances(connection: sa.Connection, phi_instance_ids: Sequence[int], why: Why, now_ms: int) -> None:
-    """Write down that instances go from the parts in which they lie; those in no part need no word."""
+    """Write down that instances go from the parts in which they lie; those in no part need no word.
+
+    Their rows are locked, so that none moves to another part before the caller has done what it says here.
+    """
     instance = PHI.instance.c
     for some in in_lists(phi_instance_ids):
-        placed = sa.select(instance.record_key, instance.instance_key).where(
-            instance.id.in_(some), instance.record_key.is_not(None)
+        placed = (
+            sa.select(instance.record_key, instance.instance_key)
+            .where(instance.id.in_(some), instance.record_key.is_not(None))
+            .order_by(instance.id)
+            .with_for_update(key_share=True)
         )
         rows = connection.execute(placed).all()
         add(connection, [Departed(row.record_key, row.instance_key, why, now_ms) for row in rows])

@@ -12,7 +12,7 @@ from catalog.query import Level
 from catalog.tables import PHI, contributor
 from dgis.cache.sql import in_lists
 from dgis.identity.wire import from_json
-from dgis.publisher.about import Contribution
+from dgis.publisher.about import SUPERSEDES, Contribution
 from dgis.publisher.values import Part
 
 VERSION = 2
@@ -21,12 +21,15 @@ Reasons = Mapping[int, str]  # of the originals that are sealed whole, by row
 MakeRows = Callable[[Sequence[int], Reasons], bytes]
 
 
-def sealed_rows(connection: sa.Connection, part: Part, gateway_id: str) -> MakeRows:
+def sealed_rows(
+    connection: sa.Connection, part: Part, gateway_id: str, supersedes: Sequence[str] = ()
+) -> MakeRows:
     """Return what makes the rows of a part, as JSON, once the order of its originals is known.
 
     What a sealed original tells again when it is read, its own attributes, is left out. Kept is what came
     with it, what was decided of it, and what the rows above it say: these were filled by the first of
-    several images, and which that was nobody can tell later.
+    several images, and which that was nobody can tell later. `supersedes` are the keys of the parts whose
+    place it takes; the record says so as well, but there is none where everything is sealed whole.
     """
     came = _came(connection, [each.phi_instance_id for each in part.originals])
     said = _said(connection, part.phi_series_id)
@@ -41,6 +44,7 @@ def sealed_rows(connection: sa.Connection, part: Part, gateway_id: str) -> MakeR
             "gateway": gateway_id,
             "planned_ms": part.planned_ms,
             "decided": part.decided,
+            **({SUPERSEDES: [*supersedes]} if supersedes else {}),
             "received_ms": {
                 "first": times[0],
                 "steps": [after - before for before, after in pairwise(times)],

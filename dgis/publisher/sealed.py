@@ -8,7 +8,7 @@ from typing import Any
 from catalog.extract import Row, filled
 from catalog.query import Level
 from dgis.identity.wire import from_json
-from dgis.publisher.about import Contribution
+from dgis.publisher.about import SUPERSEDES, Contribution
 
 _FIRST, _SECOND = 1, 2
 WITHHELD = "it was sealed whole; why was not kept"
@@ -30,6 +30,7 @@ class SealedRows:
     gateway: str = ""
     planned_ms: int | None = None
     decided: bool = False
+    supersedes: tuple[str, ...] = ()
     locations: tuple[str, ...] = ()
     withheld: tuple[str, ...] | None = None
     above: tuple[Row, Row, Row] | None = field(default=None, repr=False)  # patient, study, series
@@ -69,6 +70,7 @@ def _second(first: SealedRows, said: Any) -> SealedRows:  # noqa: ANN401 - parse
         gateway=said["gateway"],
         planned_ms=said["planned_ms"],
         decided=said["decided"],
+        supersedes=tuple(said.get(SUPERSEDES, ())),
         locations=tuple(said["locations"]),
         withheld=tuple(said["withheld"]),
         above=(patient, study, series),

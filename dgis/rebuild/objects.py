@@ -17,6 +17,7 @@ from dgis import failpoints, layouts
 from dgis.cache.sql import in_lists, reading
 from dgis.departed.tables import departed
 from dgis.departed.values import Why
+from dgis.merger.tables import merged_part
 from dgis.publisher.about import PLANNED
 from dgis.publisher.tables import publish_part
 from dgis.publisher.values import UNFINISHED
@@ -52,7 +53,8 @@ def take(taking: Taking, found: Sequence[Found]) -> Objects:
     done = replace(done, foreign=len(found) - len(ours))
     with reading(taking.replicas.engine) as connection:
         rows = _rows(connection, [each.name for each in ours])
-        gone = _removed(connection, [str(each.address.key) for each in ours if each.address])
+        keys = [str(each.address.key) for each in ours if each.address]
+        gone = _removed(connection, keys) | _merged(connection, keys)
     for each in ours:
         assert each.address is not None, "others were left out"
         row = rows.get(each.name)
@@ -85,6 +87,20 @@ def _removed(connection: sa.Connection, record_keys: Sequence[str]) -> set[str]:
             departed.c.why == Why.REMOVED.value,
         )
         found.update(connection.scalars(whole))
+    return found
+
+
+def _merged(connection: sa.Connection, record_keys: Sequence[str]) -> set[str]:
+    """Return those whose place another part took, by this database, that is there."""
+    found: set[str] = set()
+    live = sa.exists().where(
+        _object.record_key == merged_part.c.into_key,
+        _object.committed_ms.is_not(None),
+        _object.superseded_ms.is_(None),
+    )
+    for some in in_lists(record_keys):
+        query = sa.select(merged_part.c.record_key).where(merged_part.c.record_key.in_(some), live)
+        found.update(connection.scalars(query))
     return found
 
 

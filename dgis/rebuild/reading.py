@@ -153,6 +153,7 @@ class Reading:
             planned_ms=said.planned_ms or part.planned_ms,
             gateway=said.gateway,
             decided=said.decided,
+            supersedes=part.supersedes | frozenset(said.supersedes),
             originals=whole,
             trouble=None if len(whole) == len(sealed) else Trouble.UNREADABLE,
         )

@@ -18,8 +18,10 @@ from dgis.cache.sql import in_lists
 from dgis.departed import notes
 from dgis.departed.values import Departed, Why
 from dgis.erasure import fence, intents
+from dgis.merger.queue import note_merged
 from dgis.publisher.about import Contribution
 from dgis.publisher.labelling import code_of
+from dgis.publisher.tables import publish_part
 from dgis.rebuild.planned import settle_part
 from dgis.rebuild.tables import rebuild_part
 from dgis.rebuild.values import PartRead, Trouble
@@ -27,8 +29,11 @@ from dgis.review.tables import review_decision
 from dgis.review.values import Choice
 from replica.intent import label, supersede
 from replica.rules import Labels
+from replica.tables import replica_object
 from storage_nodes.names import RecordKey
 
+_WHOLE = frozenset({None, Trouble.ERASED, Trouble.NO_KEYS})
+"""With these, all that nodes and keys can tell of a part was read."""
 _UNKNOWN = "unknown-"  # before a published Patient ID, where nothing names the patient's key
 
 
@@ -46,12 +51,14 @@ def write_part(writing: Writing, part: PartRead, now_ms: int) -> None:
     """Write what was read of a part, and that it is done."""
     with writing.engine.begin() as connection:
         part = _unless_erased(connection, part)
-        if part.forms or part.originals:
+        if part.trouble not in _WHOLE and _older_live(connection, part):
+            adopted = Adopted(0, 0, 0, (), ())  # what it took the place of is still there, and is taken
+        elif part.forms or part.originals:
             part = _with_contribution(connection, writing, part)
             adopted = _adopt(connection, writing, part, now_ms)
             label(connection, RecordKey(part.record_key), _labels(part))
             if part.supersedes:
-                supersede(connection, map(RecordKey, sorted(part.supersedes)), now_ms)
+                _take_place(connection, part, now_ms)
             settle_part(connection, writing.gateway_id, part, adopted, now_ms)
         else:
             adopted = Adopted(0, 0, 0, (), ())
@@ -63,6 +70,28 @@ def write_part(writing: Writing, part: PartRead, now_ms: int) -> None:
         )
         failpoints.hit("rebuild.before_commit")
     failpoints.hit("rebuild.after_commit")
+
+
+def _older_live(connection: sa.Connection, part: PartRead) -> bool:
+    """Whether the index has objects of parts whose place this one took."""
+    for some in in_lists(sorted(part.supersedes)):
+        older = sa.select(replica_object.c.id).where(
+            replica_object.c.record_key.in_(some),
+            replica_object.c.committed_ms.is_not(None),
+            replica_object.c.superseded_ms.is_(None),
+        )
+        if connection.execute(older.limit(1)).first() is not None:
+            return True
+    return False
+
+
+def _take_place(connection: sa.Connection, part: PartRead, now_ms: int) -> None:
+    """Retire the parts whose place a part took."""
+    older = sorted(part.supersedes)
+    note_merged(connection, older, part.record_key, now_ms)
+    supersede(connection, map(RecordKey, older), now_ms)
+    for some in in_lists(older):
+        connection.execute(sa.delete(publish_part).where(publish_part.c.record_key.in_(some)))
 
 
 def _unless_erased(connection: sa.Connection, part: PartRead) -> PartRead:
@@ -119,6 +148,7 @@ def _adopt(connection: sa.Connection, writing: Writing, part: PartRead, now_ms: 
             gone=_keys(here, Why.REPLACED) | _keys(here, Why.REMOVED),
             superseded=part.supersedes,
             stale=_stale(connection, originals),
+            originals_known=part.trouble is None and part.originals is not None,
         ),
     )
 

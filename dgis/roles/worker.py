@@ -13,6 +13,7 @@ from deid.pseudonyms import Pseudonyms, SiteSecrets
 from dgis import fleet, supervisor
 from dgis.chores.figures import counting
 from dgis.chores.keeping import erasing, retaining, tending
+from dgis.chores.merging import merging
 from dgis.chores.publishing import Secrets, publishing, standing_in
 from dgis.chores.telling import auditing, committing
 from dgis.configuration import Configuration
@@ -94,6 +95,7 @@ def run_worker(configuration: Configuration, ready: int | None) -> None:
             *erasing(erase),
             *committing(configuration, replicas, keys),
             *retaining(configuration, engine, log),
+            *merging(configuration, replicas, shelf, secrets, keys),
             *auditing(engine, own_fleet, audit_key, sender),
             *counting(figures),
         ]

@@ -14,6 +14,7 @@ from catalog.tables import conflict
 from dgis import overview
 from dgis.cache.publish_queue import State
 from dgis.cache.sql import reading
+from dgis.merger.overview import merges
 from dgis.publisher.tables import publish_part
 from dgis.publisher.values import UNFINISHED
 from dgis.repository import cursor
@@ -83,6 +84,7 @@ class DatabaseFigures(Collector):
             *_copies(connection),
             *_audit(cursor.state(connection, name)),
             *_erasures(overview.erasures(connection, name)),
+            *_merges(connection),
             _plain("dgis_conflicts", "Conflicts that wait for a decision", _conflicts(connection)),
         ]
 
@@ -192,6 +194,15 @@ def _erasures(counts: dict[str, int]) -> list[_Gauge]:
             "Erasures that a key store does not know of",
             counts["key_stores_pending"],
         ),
+    ]
+
+
+def _merges(connection: sa.Connection) -> list[_Gauge]:
+    found = merges(connection)
+    return [
+        _plain("dgis_merge_series", "Series whose small parts wait to be merged", found["waiting"]),
+        _plain("dgis_merge_series_failing", "Of them, those whose last attempt failed", found["failing"]),
+        _plain("dgis_merge_parts", "Parts whose place a merged one took", found["merged_parts"]),
     ]
 
 

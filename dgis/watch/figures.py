@@ -51,6 +51,12 @@ ATTEMPTS = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+MERGES = Counter(
+    "dgis_merges",
+    "Attempts to merge small parts of a series, by what came of them",
+    ["outcome"],
+    registry=REGISTRY,
+)
 STEP_SECONDS = Histogram(
     "dgis_step_seconds",
     "What operations and steps of publishing took",

@@ -24,6 +24,7 @@ class Step(StrEnum):
     PACK = "pack"
     PLACE = "place"
     COMMIT = "commit"
+    MERGE = "merge"  # of small parts into one; pack and place of it are counted there, too
 
 
 class timed:  # noqa: N801 - used as a block, like the functions of contextlib

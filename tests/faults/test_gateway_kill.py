@@ -4,7 +4,13 @@ import re
 
 import pytest
 
-from tests.faults import test_commitment_kill, test_erasure_kill, test_rebuild_kill, test_retention_kill
+from tests.faults import (
+    test_commitment_kill,
+    test_erasure_kill,
+    test_merge_kill,
+    test_rebuild_kill,
+    test_retention_kill,
+)
 from tests.gateway import PROJECT
 from tests.tools import kill_matrix
 from tests.tools.report import show
@@ -18,6 +24,7 @@ ELSEWHERE = {
     "cache.after_evict_commit",
     *test_erasure_kill.SHRED,
     *test_commitment_kill.POINTS,
+    *test_merge_kill.POINTS,
     *(point for point, _count in (*test_rebuild_kill.POINTS, *test_retention_kill.POINTS)),
     *test_rebuild_kill.RESTORE,
     test_rebuild_kill.BACKUP,

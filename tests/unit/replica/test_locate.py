@@ -1,6 +1,7 @@
 import sqlalchemy as sa
 
-from replica.intent import supersede
+from replica import clean
+from replica.intent import replace, supersede
 from replica.locate import locate
 from replica.source import ReplicaSource
 from storage_nodes.addresses import Kind
@@ -59,6 +60,51 @@ def test_what_is_not_committed_or_superseded_is_not_located(grid):
     with grid.engine.begin() as connection:
         supersede(connection, [RecordKey("old")], grid.clock())
     assert ask(grid, "intended", "old") == {}
+
+
+def replaced(grid, old, by):
+    with grid.engine.begin() as connection:
+        assert replace(connection, [RecordKey(old)], RecordKey(by), grid.clock()) == 1
+
+
+def test_what_was_replaced_is_located_by_its_own_key_until_it_is_being_removed(grid):
+    old = grid.publish("old", b"old")
+    grid.publish("new", b"new")
+    grid.set_copy(old, "c", state="bad")
+    replaced(grid, "old", "new")
+    assert set(ask(grid, "old")[RecordKey("old")].nodes) == {"a", "b"}
+    clean.run_once(grid.replicas, superseded_grace_ms=60_000)
+    assert "old" in ask(grid, "old")
+    grid.clock.pass_seconds(61)
+    for node in grid.flaky.values():
+        node.script("delete=down")
+    clean.run_once(grid.replicas, superseded_grace_ms=60_000)
+    assert grid.row(old) is not None
+    assert ask(grid, "old") == {}
+    assert "new" in ask(grid, "new")
+
+
+def test_what_was_replaced_goes_out_of_sight_with_what_took_its_place(grid):
+    for key in ("first", "second", "third"):
+        grid.publish(key, key.encode())
+    replaced(grid, "first", "second")
+    replaced(grid, "second", "third")
+    assert ask(grid, "first", "second", "third").keys() == {"first", "second", "third"}
+    with grid.engine.begin() as connection:
+        supersede(connection, [RecordKey("third")], grid.clock())
+    assert ask(grid, "first", "second", "third") == {}
+
+
+def test_only_the_kind_that_is_retired_goes_out_of_sight(grid):
+    for kind in Kind:
+        grid.publish("old", b"old", kind)
+        grid.publish("new", b"new", kind)
+    replaced_both = [RecordKey("old")], RecordKey("new"), grid.clock()
+    with grid.engine.begin() as connection:
+        assert replace(connection, *replaced_both) == 2
+        supersede(connection, [RecordKey("new")], grid.clock(), Kind.SEALED)
+    assert ask(grid, "old", "new").keys() == {"old", "new"}
+    assert ask(grid, "old", "new", kind=Kind.SEALED) == {}
 
 
 def test_copies_that_are_not_known_to_be_good_are_left_out(grid):
