@@ -22,10 +22,12 @@ from sqlalchemy import (
     false,
     not_,
     or_,
+    true,
 )
 
 from catalog.callers import Right
 from catalog.query import Level
+from catalog.reach import Reach
 from catalog.sql import OneOf, OneOfIds
 from catalog.tables import PHI, Family, grants, linked_patient
 
@@ -150,7 +152,8 @@ class Access:
 
     For a transfer to somebody else those are requester and destination. Where `originals_first`, the
     de-identified form of what is seen as an original is left out. `anything` and `originals` say whether
-    ceilings and grants leave any chance of a row at all, and of an original.
+    ceilings and grants leave any chance of a row at all, and of an original. Where there is a `reach`,
+    unpublished originals that lie outside of it do not exist.
     """
 
     right: Right
@@ -158,6 +161,34 @@ class Access:
     originals_first: bool
     anything: bool
     originals: bool
+    reach: Reach | None = None
+
+    def lying(self, family: Family, instance: FromClause) -> Condition:
+        """Whether the bytes of an instance of `family` can be had: from the grid, else from the own cache."""
+        if self.reach is None or not family.original:
+            return true()
+        return or_(instance.c.record_key.is_not(None), self.reach.holds(instance.c.id))
+
+    def counted_anew(self, family: Family) -> Condition:
+        """Whether the counts that rows keep may count what cannot be had here."""
+        return false() if self.reach is None or not family.original else self.reach.elsewhere
+
+    def _anything_lies(self, family: Family, level: Level, row: FromClause) -> Condition:
+        """Whether anything beneath a row of a family can be had."""
+        if self.reach is None or not family.original:
+            return true()
+        instance, series, study = family.instance.alias(), family.series.alias(), family.study.alias()
+        beneath: dict[Level, list[Condition]] = {
+            Level.SERIES: [instance.c.series_row == row.c.id],
+            Level.STUDY: [series.c.study_row == row.c.id, instance.c.series_row == series.c.id],
+            Level.PATIENT: [
+                study.c.patient_row == row.c.id,
+                series.c.study_row == study.c.id,
+                instance.c.series_row == series.c.id,
+            ],
+        }
+        some = exists().where(*beneath[level], self.lying(family, instance))
+        return or_(not_(self.reach.elsewhere), some)
 
     def visible(self, family: Family, level: Level, row: FromClause) -> Condition:
         """Whether a row of `family` at `level` exists for this access."""
@@ -191,11 +222,18 @@ class Access:
     def _decided(self, family: Family, level: Level, row: FromClause) -> Condition:
         original = frozenset({self.right, Right.PHI})
         if family.original:
-            return self._all_hold(original, row)
+            return and_(self._all_hold(original, row), self._anything_lies(family, level, row))
         plain = self._all_hold(frozenset({self.right}), row)
         if not (self.originals_first and self.originals):
             return plain
-        return and_(plain, not_(and_(self._all_hold(original, row), _original_exists(level, row))))
+        return and_(plain, not_(and_(self._all_hold(original, row), self._original_exists(level, row))))
+
+    def _original_exists(self, level: Level, row: FromClause) -> Condition:
+        """Whether the original row of a de-identified one is there: it may be lost or erased."""
+        own = PHI.table(level).alias()
+        names = ("series_key", "study_key", "patient_key", "contributor_id")
+        same = (own.c[name] == row.c[name] for name in names if name in row.c)
+        return exists().where(*same, self._anything_lies(PHI, level, own))
 
     def _all_hold(self, rights: Rights, row: FromClause) -> Condition:
         return and_(*(principal.holds(rights, row) for principal in self.principals))
@@ -211,10 +249,3 @@ class Viewer:
 
 def _names_one(grant: FromClause, rights: Sequence[Right]) -> Condition:
     return or_(*(grant.c[f"may_{right.value}"].is_(True) for right in rights))
-
-
-def _original_exists(level: Level, row: FromClause) -> Condition:
-    """Whether the row of originals that a de-identified row came from is there (it may be lost or erased)."""
-    original = PHI.table(level).alias()
-    names = ("series_key", "study_key", "patient_key", "contributor_id")
-    return exists().where(*(original.c[name] == row.c[name] for name in names if name in row.c))

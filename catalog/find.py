@@ -19,6 +19,7 @@ from catalog.clearance import Viewer
 from catalog.conditions import shape, values
 from catalog.matching import Equals, Tree, parse
 from catalog.query import Fault, InvalidQuery, Level, Query
+from catalog.reach import Reach
 from catalog.selection import Value, layout, statement
 from catalog.sql import Statements
 from catalog.summaries import KEYS, EntityKey, Summary, summarise
@@ -52,17 +53,20 @@ def unsupported(query: Query) -> tuple[str, ...]:
     return tuple(name for name in keywords if name not in DOOR_KEYS and supported(name, query.level) is None)
 
 
-def find(connection: Connection, query: Query, caller: Caller, now_ms: int) -> Iterator[Match]:
+def find(
+    connection: Connection, query: Query, caller: Caller, now_ms: int, reach: Reach | None = None
+) -> Iterator[Match]:
     """Find what the caller may find: originals where cleared, de-identified entities elsewhere.
 
-    Matches stream in a stable order, originals first, each entity once.
+    Matches stream in a stable order, originals first, each entity once. Through a gateway with a `reach`,
+    what it cannot give out does not exist.
 
     Raises:
         InvalidQuery: at once, before anything is looked up.
     """
     tree = parse(query)
     after = _decode(query.after, tree.level) if query.after else None
-    search = _Search(connection, tree, viewer(connection, Right.FIND, [caller], now_ms, originals_first=True))
+    search = _Search(connection, tree, viewer(connection, Right.FIND, [caller], now_ms, reach))
     return islice(search.matches(after), query.limit)
 
 

@@ -64,32 +64,39 @@ class _Memory:
 _MEMORY = _Memory()
 
 
-def held(
-    connection: Connection,
-    assertions: Assertions,
-    patterns: str,
-    now_ms: int,
-    look: Callable[[], Iterable[Row]],
-) -> Held:
-    """Return what `look` finds that these assertions hold at `now_ms`, without looking where it is known.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whose grants, and when: assertions, the JSON list of the patterns they satisfy, epoch milliseconds."""
 
-    `patterns` is the JSON list of the patterns that they satisfy.
+    assertions: Assertions
+    patterns: str
+    now_ms: int
+
+
+def remembered(connection: Connection, asked: Asked) -> Held | None:
+    """Return what is remembered; it holds where its epoch is the one that stands."""
+    known = _MEMORY.get(connection.engine.pool, asked.assertions)
+    return known if known is not None and known.from_ms <= asked.now_ms < known.until_ms else None
+
+
+def held(connection: Connection, asked: Asked, epoch: int | None, look: Callable[[], Iterable[Row]]) -> Held:
+    """Return what `look` finds that these assertions hold, without looking where it is known.
+
+    `epoch` was read in this transaction, and before: a change in between makes rows newer than it says.
     """
-    epoch = _epoch(connection)
-    pool = connection.engine.pool
-    known = _MEMORY.get(pool, assertions)
-    if known is not None and known.epoch == epoch and known.from_ms <= now_ms < known.until_ms:
+    known = remembered(connection, asked)
+    if known is not None and known.epoch == epoch:
         return known
     rows = tuple(map(tuple, look()))
     if epoch is None:
-        return Held(0, now_ms, now_ms, rows)
-    # The number was read before the rows: a change in between makes them newer than it says.
-    found = Held(epoch, now_ms, _next_change_ms(connection, patterns, now_ms), rows)
-    _MEMORY.put(pool, assertions, found)
+        return Held(0, asked.now_ms, asked.now_ms, rows)
+    found = Held(epoch, asked.now_ms, _next_change_ms(connection, asked.patterns, asked.now_ms), rows)
+    _MEMORY.put(connection.engine.pool, asked.assertions, found)
     return found
 
 
-def _epoch(connection: Connection) -> int | None:
+def epoch_of(connection: Connection) -> int | None:
+    """Return the number that stands; None where the row of it is gone."""
     # By the driver itself: what SQLAlchemy does around a statement costs five times the statement here.
     cursor = connection.connection.cursor()
     try:

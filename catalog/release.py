@@ -18,6 +18,7 @@ from catalog.audit.values import Event, Happening, Json
 from catalog.callers import Caller
 from catalog.find import Match, find
 from catalog.query import Level, Query
+from catalog.reach import Reach
 from catalog.retrieve import InstanceRef, instances
 
 _T = TypeVar("_T")
@@ -49,11 +50,14 @@ class Asker:
 class Releases:
     """Answers finds and retrieves of one writer (a gateway's door, a command) under the decision."""
 
-    def __init__(self, engine: Engine, writer: str, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, engine: Engine, writer: str, clock_ms: Callable[[], int], reach: Reach | None = None
+    ) -> None:
         self._engine = engine
         self._deferred = engine.execution_options(deferred=True)
         self._writer = writer
         self._clock_ms = clock_ms
+        self._reach = reach
 
     def find(self, query: Query, asker: Asker) -> Iterator[Match]:
         """Find as `catalog.find.find`; originals leave page by page, each page recorded first.
@@ -74,7 +78,9 @@ class Releases:
         """
 
         def look(connection: Connection, now_ms: int) -> tuple[list[InstanceRef], Sequence[Happening]]:
-            found = list(instances(connection, query, asker.caller, asker.receiver, now_ms))
+            found = list(
+                instances(connection, query, asker.caller, asker.receiver, now_ms, reach=self._reach)
+            )
             originals = [ref for ref in found if ref.original]
             studies = Counter((ref.patient_key, ref.study_key) for ref in originals)
             return found, _released(query, asker, "retrieve", len(originals), studies)
@@ -85,7 +91,7 @@ class Releases:
         limit = size if query.limit is None else min(size, query.limit)
 
         def look(connection: Connection, now_ms: int) -> tuple[list[Match], Sequence[Happening]]:
-            found = list(find(connection, replace(query, limit=limit), asker.caller, now_ms))
+            found = list(find(connection, replace(query, limit=limit), asker.caller, now_ms, self._reach))
             originals = [match for match in found if match.original]
             named = [] if query.level is Level.IMAGE else [match.entity for match in originals]
             studies = Counter((each[-1], each[-2] if len(each) > 1 else "") for each in named)

@@ -17,6 +17,7 @@ from catalog.clearance import Access, Viewer
 from catalog.conditions import conditions, shape, values
 from catalog.matching import Criterion, Tree, check_hierarchy, check_level, criterion
 from catalog.query import Fault, InvalidQuery, Level, Query
+from catalog.reach import Reach
 from catalog.sql import Statements
 from catalog.tables import DEID, PHI, Family
 from catalog.viewers import viewer
@@ -48,8 +49,14 @@ class InstanceRef:
     series_instance_uid: str = field(default="", repr=False)
 
 
-def instances(
-    connection: Connection, query: Query, caller: Caller, destination: Caller | None, now_ms: int
+def instances(  # noqa: PLR0913 (what, by whom, to whom, when, through whom)
+    connection: Connection,
+    query: Query,
+    caller: Caller,
+    destination: Caller | None,
+    now_ms: int,
+    *,
+    reach: Reach | None = None,
 ) -> Iterator[InstanceRef]:
     """Resolve the unique keys of a C-MOVE, C-GET or WADO request, in series and instance order.
 
@@ -61,7 +68,7 @@ def instances(
     """
     tree = _parse(query)
     callers = [caller] if destination is None else [caller, destination]
-    seen = viewer(connection, Right.RETRIEVE, callers, now_ms, originals_first=False)
+    seen = viewer(connection, Right.RETRIEVE, callers, now_ms, reach)
     return _resolve(connection, tree, seen)
 
 
@@ -122,6 +129,7 @@ def _statement(tree: Tree, family: Family, access: Access) -> Select[Any]:
         )
         .select_from(joined)
         .where(*conditions(tree, family, access), access.visible(family, Level.SERIES, series))
+        .where(access.lying(family, instance))
         .order_by(
             study.c.study_instance_uid,
             func.coalesce(series.c.series_number, literal(_UNNUMBERED)),

@@ -149,15 +149,19 @@ def _joined(family: Family, level: Level) -> Any:  # noqa: ANN401 - Table or Joi
 def _visible(level: Level, family: Family, access: Access) -> ColumnElement[bool]:
     decided = Level.SERIES if level is Level.IMAGE else level
     row = family.table(decided)
-    return (row.c.instance_count > 0) & access.visible(family, decided, row)
+    seen = (row.c.instance_count > 0) & access.visible(family, decided, row)
+    return seen & access.lying(family, family.instance) if level is Level.IMAGE else seen
 
 
 def _counts_differ(level: Level, family: Family, access: Access) -> ColumnElement[bool]:
-    """Whether the stored counts are not this caller's: grants divide the row, or others share the entity."""
+    """Whether the stored counts are not this caller's.
+
+    Grants divide the row, others share the entity, or something lies in a cache out of reach.
+    """
     row = family.table(level)
     other = row.alias()
     shared = exists().where(
         *(other.c[name] == row.c[name] for name in KEYS[level]),
         other.c.contributor_id != row.c.contributor_id,
     )
-    return or_(shared, access.divided(level, row))
+    return or_(shared, access.divided(level, row), access.counted_anew(family))

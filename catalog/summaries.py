@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, func, select
 
 from catalog.clearance import Access, Viewer
 from catalog.query import Level
@@ -82,9 +82,23 @@ def summarise(
 
 def _statement(family: Family, access: Access, level: Level) -> Select[Any]:
     series = family.series
-    columns = [series.c[name] for name in (*KEYS[Level.SERIES], "modality", "sop_classes", "instance_count")]
-    return select(*columns).where(
+    columns = [series.c[name] for name in (*KEYS[Level.SERIES], "modality", "sop_classes")]
+    return select(*columns, _instances(family, access)).where(
         OneOf(series.c[KEYS[level][0]], bindparam("keys")),
         series.c.instance_count > 0,
         access.visible(family, Level.SERIES, series),
     )
+
+
+def _instances(family: Family, access: Access) -> ColumnElement[int]:
+    """How many instances of a series there are for this access: as its row says, where all can be had."""
+    series, instance = family.series, family.instance
+    if access.reach is None or not family.original:
+        return series.c.instance_count
+    lying = (
+        select(func.count())
+        .where(instance.c.series_row == series.c.id, access.lying(family, instance))
+        .correlate(series)
+        .scalar_subquery()
+    )
+    return case((access.counted_anew(family), lying), else_=series.c.instance_count)

@@ -25,8 +25,9 @@ from sqlalchemy import (
 
 from catalog.callers import Assertions, Caller, Right
 from catalog.clearance import NOW, Access, Clearance, Viewer
-from catalog.holdings import Held, held
-from catalog.second_line import keep_to
+from catalog.holdings import Asked, Held, epoch_of, held, remembered
+from catalog.reach import Reach
+from catalog.second_line import has_second_line, keep_to
 from catalog.sql import OneOf, Statements, json_list
 from catalog.tables import contributor, grants
 
@@ -55,43 +56,72 @@ class _Principal:
 
 
 def viewer(
-    connection: Connection, right: Right, callers: Sequence[Caller], now_ms: int, *, originals_first: bool
+    connection: Connection, right: Right, callers: Sequence[Caller], now_ms: int, reach: Reach | None = None
 ) -> Viewer:
-    """Return what these callers may see together: one who asks, and where given the destination."""
+    """Return what these callers may see together: one who asks, and where given the destination.
+
+    Who finds something as an original does not find its de-identified form; who retrieves names one of both.
+    """
+    asked = [Asked(each.assertions, _satisfied(each.assertions), now_ms) for each in callers]
+    epoch: int | None = None
+    if has_second_line(connection):
+        # What is remembered of grants mostly stands: the transaction is narrowed by it in the same round trip
+        # that tells whether it does.
+        known = [each for one in asked if (each := remembered(connection, one)) is not None]
+        narrowed = _seen(right, callers, known, reach) if len(known) == len(asked) else None
+        epoch = _narrow(connection, narrowed, now_ms)
+        if narrowed is not None and all(each.epoch == epoch for each in known):
+            return Viewer(narrowed.access, {**narrowed.parameters, NOW: now_ms})
+    else:
+        epoch = epoch_of(connection)
+    seen = _seen(right, callers, [_held_by(connection, one, epoch) for one in asked], reach)
+    _narrow(connection, seen, now_ms)
+    return Viewer(seen.access, {**seen.parameters, NOW: now_ms})
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What callers may see together, the parameters that say so, and the one who asks."""
+
+    access: Access
+    parameters: Mapping[str, object]
+    asker: _Principal
+
+
+def _seen(right: Right, callers: Sequence[Caller], held_by: Sequence[Held], reach: Reach | None) -> _Seen:
     principals = tuple(
-        _principal(connection, name, caller, now_ms) for name, caller in zip(_NAMES, callers, strict=False)
+        _reduced(name, caller.may, holding)
+        for name, caller, holding in zip(_NAMES, callers, held_by, strict=False)
     )
-    access, parameters = _together(right, principals, originals_first=originals_first)
-    asker = principals[0]
-    originals = access.originals
-    keep_to(
-        connection,
-        asker.allowed[Right.PHI] if originals else (),
-        asker.narrow if originals else (),
-        now_ms,
-    )
-    return Viewer(access, {**parameters, NOW: now_ms})
+    return _Seen(*_together(right, principals, reach), principals[0])
+
+
+def _narrow(connection: Connection, seen: _Seen | None, now_ms: int) -> int | None:
+    """Keep the transaction to what grants of `phi` could open to the asker, who may not be known yet."""
+    if seen is None or not seen.access.originals:
+        return keep_to(connection, (), (), now_ms)
+    return keep_to(connection, seen.asker.allowed[Right.PHI], seen.asker.narrow, now_ms)
+
+
+def _held_by(connection: Connection, asked: Asked, epoch: int | None) -> Held:
+    look = partial(_look, connection, {"patterns": asked.patterns, NOW: asked.now_ms})
+    return held(connection, asked, epoch, look)
 
 
 @lru_cache(maxsize=1024)
 def _together(
-    right: Right, principals: tuple[_Principal, ...], *, originals_first: bool
+    right: Right, principals: tuple[_Principal, ...], reach: Reach | None
 ) -> tuple[Access, Mapping[str, object]]:
     """What these principals may see together, and the parameters that say so."""
     access = Access(
         right,
         tuple(each.clearance for each in principals),
-        originals_first,
+        originals_first=right is Right.FIND,
         anything=all(each.may_hold(frozenset({right})) for each in principals),
         originals=all(each.may_hold(frozenset({right, Right.PHI})) for each in principals),
+        reach=reach,
     )
     return access, {name: value for each in principals for name, value in each.parameters.items()}
-
-
-def _principal(connection: Connection, name: str, caller: Caller, now_ms: int) -> _Principal:
-    patterns = _satisfied(caller.assertions)
-    look = partial(_look, connection, {"patterns": patterns, NOW: now_ms})
-    return _reduced(name, caller.may, held(connection, caller.assertions, patterns, now_ms, look))
 
 
 @lru_cache(maxsize=1024)

@@ -61,6 +61,7 @@ class OneSeries(SeriesState):
 
     removed: list[str]
     records: list[str]
+    merge: dict[str, Any] | None = Field(description="the merge of its small parts, where one is due")
 
 
 class NodeState(BaseModel):

@@ -13,6 +13,7 @@ from catalog.query import InvalidQuery, Key, Level, Query, Root
 from catalog.release import Asker, Releases
 from dgis import fleet, parts
 from dgis.cache.index import CacheIndex
+from dgis.cache.reach import reach_of
 from dgis.cli.common import (
     AsJson,
     Config,
@@ -137,7 +138,8 @@ def resolve(gateway: Opened, uid: str) -> Sequence[Sendable]:
 
 
 def _releases(gateway: Opened) -> Releases:
-    return Releases(gateway.engine, f"{gateway.gateway_id}/cli", parts.now_ms)
+    own = gateway.gateway_id
+    return Releases(gateway.engine, f"{own}/cli", parts.now_ms, reach_of(own))
 
 
 def caller_of_commands(configuration: Configuration) -> Caller:

@@ -8,6 +8,7 @@ from catalog.release import Releases
 from dgis import fleet
 from dgis.cache.files import SegmentFiles
 from dgis.cache.index import CacheIndex
+from dgis.cache.reach import reach_of
 from dgis.configuration import Configuration
 from dgis.keyholder.client import KeyholderClient
 from dgis.parts import now_ms, scratch
@@ -52,5 +53,5 @@ def serving(
         shelf,
         Retriever(reading, index, shelf, keyholder, now_ms),
         GatewayTranscoder(folder=scratch(configuration)),
-        Releases(engine, writer, now_ms),
+        Releases(engine, writer, now_ms, reach_of(configuration.gateway.name)),
     )

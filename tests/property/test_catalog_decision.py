@@ -6,7 +6,7 @@ from itertools import combinations, product
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, select
+from sqlalchemy import delete, exists, false, literal, or_, select
 
 from catalog.callers import Assertions, Caller, Right
 from catalog.decision import (
@@ -20,7 +20,8 @@ from catalog.decision import (
 )
 from catalog.grants import ANYONE, FOR_EVER_MS, Grant, What, Who, write
 from catalog.links import Link, link, unlink
-from catalog.tables import contributor, grants, linked_patient, patient_link
+from catalog.reach import Reach
+from catalog.tables import PHI, contributor, grants, linked_patient, patient_link
 from tests.unit.catalog.world import (
     ALPHA,
     BETA,
@@ -87,6 +88,25 @@ def whats(draw):
 
 
 RIGHTS = st.sets(st.sampled_from([Right.FIND, Right.RETRIEVE, Right.PHI]), min_size=1).map(frozenset)
+
+# Through whose gateway somebody asks: its cache holds some of the pending ones, all, or none; or it has none.
+OWN = {image.uid for image in IMAGES[::14]} & PENDING
+REACHES = st.sampled_from((None, OWN, PENDING, set()))
+
+
+def through(world, own):
+    """Ask through a gateway whose cache holds these of the pending images; returns the images there are."""
+    held = sorted(own) if own is not None else []
+
+    def holds(row_id):
+        instance = PHI.instance.alias()
+        mine = instance.c.sop_instance_uid
+        return exists().where(instance.c.id == row_id, or_(false(), *(mine == literal(uid) for uid in held)))
+
+    elsewhere = literal(1) == literal(int(own != PENDING))
+    world.reach = None if own is None else Reach(str(held), holds, elsewhere)
+    return [image for image in IMAGES if own is None or image.uid in own or image.uid not in PENDING]
+
 
 # Mostly in force; else over since now or since before, or to begin in the next millisecond.
 TERMS = st.sampled_from(
@@ -196,15 +216,15 @@ def holds(callers, rights, image, given):
     return isinstance(decide_all(callers, rights, about, given.grants, NOW), Granted)
 
 
-def visible(caller, given):
-    """(original, image) pairs a caller finds, by the pure decision alone."""
-    originals = {image.uid for image in IMAGES if holds([caller], FIND_ORIGINAL, image, given)}
+def visible(caller, given, there=IMAGES):
+    """(original, image) pairs a caller finds among the images there are, by the pure decision alone."""
+    originals = {image.uid for image in there if holds([caller], FIND_ORIGINAL, image, given)}
     released = [
         image
         for image in PUBLISHED
         if image.uid not in originals and holds([caller], FIND_DEIDENTIFIED, image, given)
     ]
-    return [(True, image) for image in IMAGES if image.uid in originals] + [
+    return [(True, image) for image in there if image.uid in originals] + [
         (False, image) for image in released
     ]
 
@@ -239,10 +259,10 @@ MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChe
 
 
 @MANY
-@given(caller=CALLERS, given_rules=rules(7))
-def test_find_sees_and_counts_what_the_decision_grants(world, caller, given_rules):
+@given(caller=CALLERS, given_rules=rules(7), own=REACHES)
+def test_find_sees_and_counts_what_the_decision_grants(world, caller, given_rules, own):
     held = lay_down(world, given_rules)
-    pairs = visible(caller, held)
+    pairs = visible(caller, held, through(world, own))
 
     images = world.find(caller, IMAGE, "SOPInstanceUID")
     expected = {(original, image.uid if original else pseudonym(image.uid)) for original, image in pairs}
@@ -299,11 +319,11 @@ def test_find_sees_and_counts_what_the_decision_grants(world, caller, given_rule
 
 
 @MANY
-@given(caller=CALLERS, destination=st.none() | CALLERS, given_rules=rules(7))
-def test_retrieve_sends_what_the_decision_grants_to_both(world, caller, destination, given_rules):
-    held = lay_down(world, given_rules)
+@given(caller=CALLERS, destination=st.none() | CALLERS, given_rules=rules(7), own=REACHES)
+def test_retrieve_sends_what_the_decision_grants_to_both(world, caller, destination, given_rules, own):
+    held, there = lay_down(world, given_rules), through(world, own)
     concerned = [caller] if destination is None else [caller, replace(destination, name="destination")]
-    expected = {image.uid for image in IMAGES if holds(concerned, RETRIEVE_ORIGINAL, image, held)}
+    expected = {image.uid for image in there if holds(concerned, RETRIEVE_ORIGINAL, image, held)}
     expected |= {
         pseudonym(image.uid) for image in PUBLISHED if holds(concerned, RETRIEVE_DEIDENTIFIED, image, held)
     }
@@ -314,12 +334,11 @@ def test_retrieve_sends_what_the_decision_grants_to_both(world, caller, destinat
 
 
 @MANY
-@given(caller=CALLERS, given_rules=rules(5), modality=st.sampled_from(["CT", "MR", "US"]))
-def test_a_study_matches_by_the_series_the_caller_sees(world, caller, given_rules, modality):
+@given(caller=CALLERS, given_rules=rules(5), modality=st.sampled_from(["CT", "MR", "US"]), own=REACHES)
+def test_a_study_matches_by_the_series_the_caller_sees(world, caller, given_rules, modality, own):
     held = lay_down(world, given_rules)
-    pairs = [
-        (original, image) for original, image in visible(caller, held) if image.values["Modality"] == modality
-    ]
+    seen = visible(caller, held, through(world, own))
+    pairs = [(original, image) for original, image in seen if image.values["Modality"] == modality]
     expected = {(original, image.patient, image.study) for original, image in pairs}
     found = world.find(caller, STUDY, "PatientID", "StudyInstanceUID", ModalitiesInStudy=modality)
     upper = {image.patient_key.upper(): image.patient for image in IMAGES}

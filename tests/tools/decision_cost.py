@@ -30,6 +30,7 @@ from catalog.query import Key, Level, Query, Root
 from catalog.release import Asker, Releases
 from catalog.retrieve import _parse, _resolve, instances
 from dgis import database
+from dgis.cache.reach import reach_of
 from dgis.configuration import Configuration
 from dgis.dimse.limits import Limits
 from tests.postgres import running_postgres
@@ -42,6 +43,7 @@ from tests.unit.dgis.dimse.fakes import Archive, serving
 
 STUDIES, GRANTS, IMAGES = 100_000, 1_000, 200
 MOST = 1.10
+REACH = reach_of("bench")  # as a door has it
 Clock = Callable[[], float]
 ROUNDS = 60
 BATCH_SECONDS = 0.02  # of one measurement: quick questions are asked several times in it
@@ -95,7 +97,7 @@ class Undecided(Releases):
             return super().find(query, asker)  # the first page is looked up at once, and holds all there is
 
     def _plain(
-        self, connection: sa.Connection, query: Query, _caller: Caller, _now_ms: int
+        self, connection: sa.Connection, query: Query, _caller: Caller, _now_ms: int, _reach: object = None
     ) -> Iterator[Match]:
         return islice(_Search(connection, parse(query), self._seen).matches(None), query.limit)
 
@@ -130,7 +132,7 @@ class Bench:
         seen = undecided(Right.FIND, originals=originals)
         words = f"{words}, {caller.name}"
         identifier = encode(asked("STUDY", **{key: given.get(key, "") for key in KEYS}))
-        decided = self._association(Releases(self._engine, "decided", lambda: NOW), caller)
+        decided = self._association(Releases(self._engine, "decided", lambda: NOW, REACH), caller)
         plain = self._association(Undecided(self._engine, "plain", seen), caller)
         connection = self._connection
         return [
@@ -139,7 +141,7 @@ class Bench:
             ),
             Question(
                 f"  of it the catalog, {words}",
-                lambda: sum(1 for _ in find(connection, query, caller, NOW)),
+                lambda: sum(1 for _ in find(connection, query, caller, NOW, REACH)),
                 lambda: sum(1 for _ in _Search(connection, parse(query), seen).matches(None)),
                 bounded=False,
             ),
@@ -153,7 +155,7 @@ class Bench:
         return [
             Question(
                 f"retrieve {words}, {caller.name}",
-                lambda: sum(1 for _ in instances(connection, query, caller, None, NOW)),
+                lambda: sum(1 for _ in instances(connection, query, caller, None, NOW, reach=REACH)),
                 lambda: sum(1 for _ in _resolve(connection, _parse(query), seen)),
             )
         ]

@@ -71,7 +71,7 @@ def test_what_was_seen_in_a_transaction_that_is_rolled_back_is_not_remembered(wo
     with engine.connect() as connection:
         change = connection.begin()
         write(connection, opening())
-        seen = viewers.viewer(connection, Right.FIND, [researcher], NOW, originals_first=True)
+        seen = viewers.viewer(connection, Right.FIND, [researcher], NOW)
         assert seen.access.originals
         change.rollback()
     with engine.begin() as connection:

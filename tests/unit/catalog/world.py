@@ -155,6 +155,7 @@ class World:
 
     def __init__(self, engine):
         self.engine = engine
+        self.reach = None
         with engine.begin() as connection:
             write_once(connection, [everyone_finds_deidentified()])
 
@@ -205,7 +206,7 @@ class World:
         ]
         query = Query(root, level, tuple(keys), relational=True, **options)
         with self.engine.connect() as connection:
-            return list(find(connection, query, caller, at))
+            return list(find(connection, query, caller, at, self.reach))
 
     def values(self, caller, level, keyword, **given):
         """The values of one keyword over all matches, sorted."""
@@ -217,7 +218,7 @@ class World:
         )
         query = Query(Root.PATIENT, level, keys, relational=True)
         with self.engine.connect() as connection:
-            return list(instances(connection, query, caller, destination, at))
+            return list(instances(connection, query, caller, destination, at, reach=self.reach))
 
 
 STUDY, SERIES, PATIENT, IMAGE = Level.STUDY, Level.SERIES, Level.PATIENT, Level.IMAGE
