@@ -19,6 +19,7 @@ from dgis.accounting import Accounts
 from dgis.cache.log import AssociationWriter, ReceiveLog
 from dgis.commitment.desk import Desk
 from dgis.configuration import Configuration
+from dgis.destinations import destination_of
 from dgis.dimse.endings import EndingKind
 from dgis.dimse.identify import Identity
 from dgis.dimse.pdu import (
@@ -44,7 +45,6 @@ from dgis.dimse.services import (
 )
 from dgis.dimse.status import Refusal, Status
 from dgis.identity.authenticate import Authenticator, Stranger
-from dgis.identity.peers import identify_destination
 from dgis.keeping import Keeper
 from dgis.retention.allowance import Allowance
 from dgis.retriever.retriever import Retriever
@@ -131,13 +131,11 @@ class Door:
     def destination(self, session: Session, ae_title: str) -> Destination | Refusal:
         """Look up a C-MOVE destination; every caller may name any, clearance is judged in `retrieve`."""
         del session
-        where = self._dicom.destinations.get(ae_title)
-        if where is None:
+        if ae_title not in self._dicom.destinations:
             return Refusal(
                 Status.DESTINATION_UNKNOWN, "not in [dicom.destinations]; add it there and restart"
             )
-        caller = identify_destination(self._dicom.peers, ae_title, where, self._issuer)
-        return Destination(ae_title, where.host, where.port, caller)
+        return destination_of(self._dicom, ae_title, self._issuer)
 
     def retrieve(
         self, session: Session, query: Query, destination: Destination | None

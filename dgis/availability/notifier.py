@@ -23,7 +23,6 @@ from dgis.commitment.resting import Resting
 from dgis.dimse.availability import notify
 from dgis.dimse.endings import AssociationEndedError
 from dgis.dimse.limits import Limits
-from dgis.dimse.requestor import Party
 
 _log = structlog.get_logger(__name__)
 
@@ -77,7 +76,7 @@ class Notifier:
             available = tell(connection, notice.series_key, listener, means.writer, means.clock_ms())
         if available is None:  # not for this destination, or gone
             return None
-        party = Party(where.host, where.port, where.ae_title, means.ae_title)
+        party = where.party(means.ae_title)
         try:
             words = notify(party, notice.sop_instance_uid, available, means.limits)
         except AssociationEndedError as error:

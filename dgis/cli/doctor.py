@@ -12,7 +12,7 @@ import typer
 
 from dgis import buckets, database, fleet, parts
 from dgis.cache import locks
-from dgis.cli import machine
+from dgis.cli import commitments, machine
 from dgis.cli.common import FAILED, AsJson, Config, Home, console, load_configuration, print_json
 from dgis.cli.machine import Finding
 from dgis.cli.running import running_roles
@@ -180,5 +180,6 @@ _LOOKS: tuple[Callable[[Configuration], Iterator[Finding]], ...] = (
     _ports,
     _tickets,
     _repository,
+    commitments.look,
     *machine.LOOKS,
 )

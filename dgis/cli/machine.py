@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from dgis import database, parts
 from dgis.configuration import Configuration, Gateway
+from dgis.destinations import tls_to
 from dgis.identity.addresses import is_loopback
 from dgis.identity.tls import TlsError, server_context
 from dgis.tables import publish_job
@@ -100,6 +101,20 @@ def tls(configuration: Configuration) -> Iterator[Finding]:
                 yield Finding(f"{name}: certificate and key belong together", well=True)
 
 
+def destinations(configuration: Configuration) -> Iterator[Finding]:
+    """Look whether TLS can be spoken to the destinations that are configured with it."""
+    for title, where in configuration.dicom.destinations.items():
+        if not where.tls:
+            continue
+        words = f"destination {title}: the files of TLS can be used"
+        try:
+            tls_to(where)
+        except TlsError as error:
+            yield Finding(words, well=False, advice=str(error))
+        else:
+            yield Finding(words, well=True)
+
+
 def key_stores(configuration: Configuration) -> Iterator[Finding]:
     """Look whether every key store answers: while one is away no new patient is published."""
     if parts.first_start_makes_keys(configuration):
@@ -112,7 +127,10 @@ def key_stores(configuration: Configuration) -> Iterator[Finding]:
         )
 
 
-LOOKS: tuple[Callable[[Configuration], Iterator[Finding]], ...] = (owners, facility, clock, tls, key_stores)
+LOOKS: tuple[Callable[[Configuration], Iterator[Finding]], ...] = (
+    *(owners, facility, clock, tls, destinations),
+    key_stores,
+)
 
 
 def _expiry(expiry: Expiry, what: str, advice: str) -> Finding:

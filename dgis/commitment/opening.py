@@ -2,8 +2,8 @@
 
 from dgis.commitment.judging import Patience
 from dgis.configuration import Configuration
+from dgis.destinations import destination_of
 from dgis.dimse.services import Destination
-from dgis.identity.peers import identify_destination
 
 _DAY_MS = 86_400_000
 
@@ -21,9 +21,4 @@ def commitment_patience(configuration: Configuration) -> Patience:
 def known_destinations(configuration: Configuration) -> dict[str, Destination]:
     """Return the destinations that are configured, by AE title, each with its own clearance."""
     dicom, issuer = configuration.dicom, configuration.gateway.name
-    return {
-        title: Destination(
-            title, where.host, where.port, identify_destination(dicom.peers, title, where, issuer)
-        )
-        for title, where in dicom.destinations.items()
-    }
+    return {title: destination_of(dicom, title, issuer) for title in dicom.destinations}

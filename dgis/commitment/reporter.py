@@ -90,7 +90,7 @@ class Reporter:
         outcome = self._prepared(transaction, destination.caller)
         if isinstance(outcome, HeldBack):
             return outcome.words
-        party = Party(destination.host, destination.port, destination.ae_title, request.called_ae)
+        party = destination.party(request.called_ae)
         try:
             words = tell(party, outcome, means.limits)
         except AssociationEndedError as error:

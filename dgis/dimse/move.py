@@ -7,7 +7,7 @@ from dgis.dimse.delivery import Delivery, Outcome, Tally
 from dgis.dimse.endings import AssociationEndedError
 from dgis.dimse.find import cancelled
 from dgis.dimse.outgoing import batches
-from dgis.dimse.requestor import Party, Proposal, open_association
+from dgis.dimse.requestor import Proposal, open_association
 from dgis.dimse.retrieval import accounted, conclude, instances_for, pending, receive_query, refuse
 from dgis.dimse.services import Destination, Outgoing
 from dgis.dimse.status import Refusal, Status
@@ -76,7 +76,7 @@ class _Move:
 
     def _open(self, proposals: Sequence[Proposal]) -> Association | None:
         session, destination = self._turn.session, self._destination
-        party = Party(destination.host, destination.port, destination.ae_title, session.called_ae)
+        party = destination.party(session.called_ae)
         try:
             return open_association(party, proposals, self._turn.limits)[0]
         except AssociationEndedError as error:

@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -34,13 +34,22 @@ class Proposal(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class TlsTo:
+    """How TLS is spoken to somebody: `context` reads certificates anew (OSError), `name` is in theirs."""
+
+    context: Callable[[], ssl.SSLContext]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Party:
-    """Whom to call, and as whom."""
+    """Whom to call, and as whom; where there is `tls`, over that."""
 
     host: str
     port: int
     called_ae: str
     calling_ae: str
+    tls: TlsTo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +112,13 @@ def _connected(party: Party, limits: Limits, tls: ssl.SSLContext | None) -> sock
         connected = socket.create_connection((party.host, party.port), timeout=limits.connect_seconds)
     except OSError as error:
         raise AssociationEndedError(Ending(EndingKind.UNREACHABLE, type(error).__name__)) from error
-    if tls is None:
+    if tls is None and party.tls is None:
         return connected
+    name = party.host if party.tls is None else party.tls.name
     try:
-        return tls.wrap_socket(connected, server_hostname=party.host)
+        context = tls or (party.tls.context() if party.tls else None)
+        assert context is not None, "one of both is there"
+        return context.wrap_socket(connected, server_hostname=name)
     except OSError as error:
         connected.close()
         raise AssociationEndedError(Ending(EndingKind.UNREACHABLE, type(error).__name__)) from error

@@ -15,6 +15,7 @@ from dgis.dimse.identify import Identity
 from dgis.dimse.pdu import Rejection
 from dgis.dimse.proposal import UserIdentity
 from dgis.dimse.references import Commitment, Outcome
+from dgis.dimse.requestor import Party, TlsTo
 from dgis.dimse.status import Refusal
 
 
@@ -135,6 +136,11 @@ class Destination:
     host: str
     port: int
     caller: Caller
+    tls: TlsTo | None = None
+
+    def party(self, calling_ae: str) -> Party:
+        """Return whom to call, as this AE title."""
+        return Party(self.host, self.port, self.ae_title, calling_ae, self.tls)
 
 
 @dataclass(frozen=True, slots=True)

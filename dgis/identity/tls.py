@@ -1,4 +1,4 @@
-"""TLS for the doors: PS3.15 B.12 (BCP 195), TLS 1.2 with ephemeral keys and 1.3, both sides authenticated."""
+"""TLS, for the doors and to destinations: PS3.15 B.12 (BCP 195), 1.2 with ephemeral keys and 1.3."""
 
 import ssl
 from dataclasses import dataclass
@@ -47,6 +47,35 @@ def server_context(certificate: Path, key: Path, clients: Clients | None) -> ssl
             context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     except (OSError, ssl.SSLError) as error:
         raise TlsError(f"tls_client_ca, tls_crl: {_why(error)}") from None
+    return context
+
+
+def client_context(authorities: Path | None, own: tuple[Path, Path] | None) -> ssl.SSLContext:
+    """Return what is spoken TLS with to a destination: its certificate is verified, chain, dates and name.
+
+    Args:
+        authorities: whom it is verified by (PEM); None: the system's.
+        own: certificate and key that are shown where it asks for one.
+
+    Raises:
+        TlsError: a file is missing or not what it should be.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.set_ciphers(_CIPHERS)
+    try:
+        if authorities is None:
+            context.load_default_certs()
+        else:
+            context.load_verify_locations(authorities)
+    except (OSError, ssl.SSLError) as error:
+        raise TlsError(f"tls_ca: {_why(error)}") from None
+    try:
+        if own is not None:
+            context.load_cert_chain(*own)
+    except (OSError, ssl.SSLError) as error:
+        raise TlsError(f"tls_certificate, tls_key: {_why(error)}") from None
     return context
 
 

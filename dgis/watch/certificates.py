@@ -28,6 +28,10 @@ def certificates(configuration: Configuration) -> Iterator[Expiry]:
     ):
         if path is not None:
             yield Expiry(setting, path, _certificate_ends(path))
+    for title, where in configuration.dicom.destinations.items():
+        if where.tls_certificate is not None:
+            setting = f"dicom.destinations.{title}.tls_certificate"
+            yield Expiry(setting, where.tls_certificate, _certificate_ends(where.tls_certificate))
 
 
 def revocation_lists(configuration: Configuration) -> Iterator[Expiry]:

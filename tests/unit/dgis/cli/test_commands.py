@@ -90,6 +90,7 @@ def test_a_series_is_shown_by_its_pseudonym_and_no_other(home):
     assert (row["state"], row["instances"], row["pending"]) == ("published", 3, 0)
     shown = home.json("series", "show", row["series"])
     removed, records = shown.pop("removed"), shown.pop("records")
+    assert shown.pop("merge") is None
     assert shown == row
     assert removed
     assert len(records) == 1
