@@ -26,7 +26,6 @@ from catalog.retrieve import InstanceRef
 from dgis.commitment.leases import kept
 from dgis.dimse.delivery import Tally
 from dgis.dimse.limits import Limits
-from dgis.dimse.requestor import Party
 from dgis.dimse.services import Destination, Transcoder
 from dgis.jobs import queue
 from dgis.jobs.sending import Sending
@@ -117,7 +116,7 @@ class Runner:
         if not refs:
             return End(State.FAILED, words=_GONE)
         means = self._means
-        party = Party(destination.host, destination.port, destination.ae_title, means.ae_title)
+        party = destination.party(means.ae_title)
         sending = Sending(party, means.transcoder, means.limits, _Progress(means, job, self._stopping))
         tally = sending.run(means.retriever.prepare(refs))
         if sending.stopped and self._stopping.is_set():
