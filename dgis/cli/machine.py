@@ -16,7 +16,7 @@ from dgis.destinations import tls_to
 from dgis.identity.addresses import is_loopback
 from dgis.identity.tls import TlsError, server_context
 from dgis.tables import publish_job
-from dgis.watch.certificates import Expiry, certificates, revocation_lists
+from dgis.watch.certificates import Expiry, certificates, revocation_lists, shown_to_destinations
 
 _SOON = timedelta(days=21)
 _CLOCKS_MS = 2_000  # what two clocks may differ: an erasure goes by them
@@ -87,7 +87,7 @@ def clock(configuration: Configuration) -> Iterator[Finding]:
 
 def tls(configuration: Configuration) -> Iterator[Finding]:
     """Look until when certificates and lists hold, and whether keys belong to them."""
-    for expiry in certificates(configuration):
+    for expiry in (*certificates(configuration), *shown_to_destinations(configuration)):
         yield _expiry(expiry, "certificate", "put a new one there and restart")
     for expiry in revocation_lists(configuration):
         yield _expiry(expiry, "list", "fetch a new one: everybody is refused when it ends")

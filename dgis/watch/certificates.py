@@ -28,6 +28,10 @@ def certificates(configuration: Configuration) -> Iterator[Expiry]:
     ):
         if path is not None:
             yield Expiry(setting, path, _certificate_ends(path))
+
+
+def shown_to_destinations(configuration: Configuration) -> Iterator[Expiry]:
+    """Yield the certificates that destinations are shown; by AE title, so not for metrics."""
     for title, where in configuration.dicom.destinations.items():
         if where.tls_certificate is not None:
             setting = f"dicom.destinations.{title}.tls_certificate"

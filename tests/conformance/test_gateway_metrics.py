@@ -46,7 +46,7 @@ ALLOWED = {
     "reason": {each.words for each in REJECTIONS} | {"other"},
     "how": {each.value for each in EndingKind} | {"other"},
     "step": {each.value for each in Step},
-    "outcome": {"published", "failed"},
+    "outcome": {"published", "failed", "merged", "changed"},
     "node": {"node-a", "node-b", "node-c"},
     "kind": {each.value for each in Kind},
     "call": {"put", "get", "get_range", "stat", "delete"},
