@@ -20,10 +20,12 @@ from dgis.identity.addresses import is_loopback
 from dgis.identity.authenticate import Authenticator, Stranger
 from dgis.identity.authenticate import kind_of as kind_of_identity
 from dgis.identity.requests import PASSCODE, Presented, identity_of
+from dgis.parts import now_ms
 from dgis.sessions.browsers import Browsers
 from dgis.trail.recorder import Recorder
 from dgis.web.connection import CERTIFICATE
 from dgis.web.problems import Problem
+from dgis.web.remembered import Remembered
 
 _log = structlog.get_logger(__name__)
 
@@ -46,6 +48,7 @@ class Logins:
         recorder: Recorder,
         clock: Callable[[], float] = time.monotonic,
         browsers: Browsers | None = None,
+        clock_ms: Callable[[], int] = now_ms,
     ) -> None:
         self._authenticator = authenticator
         self._recorder = recorder
@@ -55,6 +58,7 @@ class Logins:
         self._recorded: dict[bytes, float] = {}
         self._passcodes = CapacityLimiter(_PASSCODES_AT_ONCE)
         self._others = CapacityLimiter(_OTHERS_AT_ONCE)
+        self._remembered = Remembered(clock, clock_ms)
 
     async def admit(self, request: Request) -> Verified:
         """Return who makes a request.
@@ -83,6 +87,10 @@ class Logins:
         presented = presented_by(request)
         if isinstance(presented, Rejected):
             raise self.refused(presented, address_of(request), "")
+        known = self._remembered.find(presented)
+        if known is not None:
+            self.admitted(known, presented, kind_of(presented))
+            return presented, known
         if presented.identity is None and self._browsers is not None:
             presented = await self._in_session(request, presented, self._browsers)
         passcode = presented.identity is not None and presented.identity.kind == PASSCODE
@@ -96,6 +104,7 @@ class Logins:
             offer = presented.encrypted and "sec-fetch-site" not in request.headers
             raise self.refused(judged, presented.address, kind, offer_basic=offer)
         self.admitted(judged, presented, kind)
+        self._remembered.proven(presented, judged)
         return presented, judged
 
     async def _in_session(self, request: Request, presented: Presented, browsers: Browsers) -> Presented:
