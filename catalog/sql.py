@@ -193,6 +193,8 @@ class Prepared:
     """
 
     def __init__(self, statement: Statement, dialect: Dialect, columns: Sequence[str] | None = None) -> None:
+        if isinstance(statement, PlainInsert):
+            statement = statement.inline()  # nobody asks for the id of each
         compiled = statement.compile(dialect=dialect, column_keys=columns)
         self.sql = str(compiled)
         self._order = None if compiled.positiontup is None else tuple(compiled.positiontup)

@@ -6,7 +6,6 @@ from itertools import islice
 from typing import NamedTuple
 
 from pydicom.dataset import Dataset
-from pynetdicom.dsutils import encode
 
 from deid.deflate import InflateError, inflate_bounded, is_deflated
 from deid.elements import Encoding, WalkError, detect_encoding, elements, encoding_of, items
@@ -121,6 +120,8 @@ def write_outcome(outcome: Outcome, transfer_syntax: str) -> bytes:
 
 def encoded(data: Dataset, transfer_syntax: str) -> bytes:
     """Return a data set as bytes in one of the transfer syntaxes that messages have."""
+    from pynetdicom.dsutils import encode  # noqa: PLC0415 - a third of a second, for the first report
+
     encoding = encoding_of(transfer_syntax)
     written = encode(data, encoding.implicit, encoding.order == "<", is_deflated(transfer_syntax))
     assert isinstance(written, bytes), "every element is ours, and of a form that can be written"

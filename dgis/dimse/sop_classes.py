@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from pydicom.uid import UID
-from pynetdicom.sop_class import _QR_CLASSES, _STORAGE_CLASSES, _VERIFICATION_CLASSES
 
 from catalog.query import Root
 from dgis.dimse.uids import (
@@ -13,6 +13,7 @@ from dgis.dimse.uids import (
     EXPLICIT_LE,
     IMPLICIT_LE,
     STORAGE_COMMITMENT,
+    VERIFICATION,
     is_uid,
 )
 
@@ -55,27 +56,30 @@ class Service:
 
 
 # PS3.4 C.6.1.3, C.6.2.3: the classes of both roots; Patient/Study Only is retired and not offered.
-_QUERY_NAMES = {
-    "PatientRootQueryRetrieveInformationModelFind": Service(Operation.FIND, Root.PATIENT),
-    "PatientRootQueryRetrieveInformationModelMove": Service(Operation.MOVE, Root.PATIENT),
-    "PatientRootQueryRetrieveInformationModelGet": Service(Operation.GET, Root.PATIENT),
-    "StudyRootQueryRetrieveInformationModelFind": Service(Operation.FIND, Root.STUDY),
-    "StudyRootQueryRetrieveInformationModelMove": Service(Operation.MOVE, Root.STUDY),
-    "StudyRootQueryRetrieveInformationModelGet": Service(Operation.GET, Root.STUDY),
+_QUERIES = {
+    "1.2.840.10008.5.1.4.1.2.1.1": Service(Operation.FIND, Root.PATIENT),
+    "1.2.840.10008.5.1.4.1.2.1.2": Service(Operation.MOVE, Root.PATIENT),
+    "1.2.840.10008.5.1.4.1.2.1.3": Service(Operation.GET, Root.PATIENT),
+    "1.2.840.10008.5.1.4.1.2.2.1": Service(Operation.FIND, Root.STUDY),
+    "1.2.840.10008.5.1.4.1.2.2.2": Service(Operation.MOVE, Root.STUDY),
+    "1.2.840.10008.5.1.4.1.2.2.3": Service(Operation.GET, Root.STUDY),
 }
 _STORE = Service(Operation.STORE)
-# Retired storage classes that stand elsewhere in PS3.6 table A-1; their objects have a patient and a study.
-_RETIRED_STORAGE = (
+# Storage classes that stand elsewhere in PS3.6 table A-1, retired ones among them; their objects have a
+# patient and a study.
+_STORAGE_ELSEWHERE = (
     "1.2.840.10008.5.1.1.27",  # Stored Print
     "1.2.840.10008.5.1.1.29",  # Hardcopy Grayscale Image
     "1.2.840.10008.5.1.1.30",  # Hardcopy Color Image
     "1.2.840.10008.5.1.4.34.1",  # RT Beams Delivery Instruction, trial
+    "1.2.840.10008.5.1.4.34.7",  # RT Beams Delivery Instruction
+    "1.2.840.10008.5.1.4.34.10",  # RT Brachy Application Setup Delivery Instruction
 )
 SERVICES: dict[str, Service] = {
-    **{uid: Service(Operation.VERIFY) for uid in _VERIFICATION_CLASSES.values()},
-    **{_QR_CLASSES[name]: service for name, service in _QUERY_NAMES.items()},
+    VERIFICATION: Service(Operation.VERIFY),
+    **_QUERIES,
     STORAGE_COMMITMENT: Service(Operation.COMMIT),
-    **dict.fromkeys((*_STORAGE_CLASSES.values(), *_RETIRED_STORAGE), _STORE),
+    **dict.fromkeys(_STORAGE_ELSEWHERE, _STORE),
 }
 
 
@@ -87,10 +91,11 @@ def service_of(abstract_syntax: str) -> Service | None:
     annex GG): they have no study in which they could be found.
     """
     known = SERVICES.get(abstract_syntax)
-    if known is not None:
-        return known
-    if not is_uid(abstract_syntax):
-        return None
+    return known or (_class_of_objects(abstract_syntax) if is_uid(abstract_syntax) else None)
+
+
+@lru_cache(maxsize=1024)
+def _class_of_objects(abstract_syntax: str) -> Service | None:
     if not abstract_syntax.startswith(_STANDARD_ROOT):
         return _STORE
     name = UID(abstract_syntax).name  # the UID itself where the dictionary does not know it
