@@ -26,6 +26,8 @@ class Status(BaseModel):
     scrub: dict[str, int | bool | None]
     door: dict[str, Numbers] | None = None
     erasures: Numbers | None = None
+    merges: dict[str, int | None] | None = None
+    commitments: dict[str, dict[str, int | None]] | None = None
     audit_repository: dict[str, Any] | None = None
     withheld: Numbers | None = None
     waiting: list[dict[str, Any]] | None = None

@@ -21,7 +21,8 @@ class Remembered:
     """Verified principals by what they presented; in memory only, and of that no more than a keyed digest.
 
     Only signed tokens, which nobody takes back before they end: a token of an account may be revoked, and an
-    account that rests or is gone has no passcode any more, at once. What may be used once is never remembered, nor is what was refused.
+    account that rests or is gone has no passcode any more, at once. What may be used once is never
+    remembered, nor is what was refused.
     """
 
     def __init__(self, clock: Callable[[], float], clock_ms: Callable[[], int]) -> None:
