@@ -135,6 +135,9 @@ class Requestor(Inbox):
         status, _reply = self.association.send_n_action(
             action(transaction, pairs), action_type, StorageCommitmentPushModel, instance
         )
+        # pynetdicom's thread sleeps while an answer is awaited. To a message sent before it woke it counts as
+        # paused, yet may take the answer to that: the sooner it comes, the likelier.
+        wait_until(lambda: not self.association._is_paused, 60, "pynetdicom runs again")
         return status.Status
 
 
