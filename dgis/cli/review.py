@@ -1,7 +1,7 @@
 """`dgis review`: what was sealed whole for its pixels, and what a local reviewer decides of it."""
 
 import getpass
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -115,18 +115,26 @@ def show(
         console.print(f"{to}", markup=False, soft_wrap=True)
 
 
-@app.command()
-def release(
-    keys: Keys = [],  # noqa: B006
-    series: OfSeries = None,
-    by: By = None,
-    home: Home = None,
-    config: Config = None,
-    as_json: AsJson = False,
-) -> None:
-    """Say that no identity shows: the instances are published with their pixels as they are."""
-    with opened(home, config) as gateway:
-        _decide(gateway, keys, series, Ruling(Choice.RELEASE), by, as_json=as_json)
+def _saying(choice: Choice) -> Callable[..., None]:
+    """Return the command of a decision that needs nothing but instances, or a series."""
+
+    def command(
+        keys: Keys = [],  # noqa: B006
+        series: OfSeries = None,
+        by: By = None,
+        home: Home = None,
+        config: Config = None,
+        as_json: AsJson = False,
+    ) -> None:
+        with opened(home, config) as gateway:
+            _decide(gateway, keys, series, Ruling(choice), by, as_json=as_json)
+
+    return command
+
+
+app.command(
+    "release", help="Say that no identity shows: the instances are published with their pixels as they are."
+)(_saying(Choice.RELEASE))
 
 
 @app.command()
@@ -150,35 +158,15 @@ def blank(
         _decide(gateway, keys, series, ruling, by, as_json=as_json)
 
 
-@app.command()
-def keep(
-    keys: Keys = [],  # noqa: B006
-    series: OfSeries = None,
-    by: By = None,
-    home: Home = None,
-    config: Config = None,
-    as_json: AsJson = False,
-) -> None:
-    """Leave the instances sealed whole, and take them from the queue."""
-    with opened(home, config) as gateway:
-        _decide(gateway, keys, series, Ruling(Choice.KEEP), by, as_json=as_json)
-
-
-@app.command()
-def withdraw(
-    keys: Keys = [],  # noqa: B006
-    series: OfSeries = None,
-    by: By = None,
-    home: Home = None,
-    config: Config = None,
-    as_json: AsJson = False,
-) -> None:
-    """Take back what was decided: published forms leave the catalog, and the instances wait again.
-
-    Who fetched them keeps them, and their record stays on the nodes, where nobody is led to it any more.
-    """
-    with opened(home, config) as gateway:
-        _decide(gateway, keys, series, Ruling(Choice.WITHDRAW), by, as_json=as_json)
+app.command("keep", help="Leave the instances sealed whole, and take them from the queue.")(
+    _saying(Choice.KEEP)
+)
+app.command(
+    "withdraw",
+    help="Take back what was decided: published forms leave the catalog, and the instances wait again.\n\n"
+    "Who fetched them keeps them. Their form stays on the nodes, where nobody is led to it any more, until "
+    "the part is merged with others.",
+)(_saying(Choice.WITHDRAW))
 
 
 @app.command("log")

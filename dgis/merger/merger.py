@@ -10,33 +10,29 @@ that hold an old key still find them. What erases, deletes, withdraws or replace
 the commit looks again, under the patient's fence and the rows' locks, and then nothing of the merge is true.
 """
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 import structlog
 
-from catalog.merge import Move, places_in
-from catalog.tables import PHI
+from catalog.merge import Move
 from deid.keys.generations import current_key
 from deid.keys.store import KeyStore
 from deid.keys.values import KeysError, PatientKey
 from dgis import failpoints, layouts
-from dgis.cache.sql import in_lists, reading
+from dgis.cache.sql import reading
+from dgis.commitment.leases import kept
 from dgis.merger import queue
-from dgis.merger.packing import Kept, Merged, MergeError, Sealing, Source, merge_parts
+from dgis.merger.packing import Merged, MergeError, Sealing, merge_parts
+from dgis.merger.sources import Changed, Parts, decided, open_sources, read_parts, said_of
 from dgis.merger.switch import Change, Switch, switch
 from dgis.merger.values import Failure, Merge, Rule, Step
-from dgis.publisher.about import PLANNED, SUPERSEDES, Contributions, about_part
-from dgis.publisher.labelling import code_of
-from dgis.publisher.rows import contribution, sealed_rows, series_keys
-from dgis.publisher.sealed import SealedRows, read_rows
-from dgis.publisher.tables import publish_part
-from dgis.publisher.values import Original, Part, PartState, Sealed
+from dgis.publisher.about import SUPERSEDES, Contributions, about_part
+from dgis.publisher.rows import contribution, sealed_rows
+from dgis.publisher.values import PartState
 from dgis.retriever.records import NotHere, Shelf
 from dgis.transactions import WORKER, again
 from dgis.watch.figures import MERGES
@@ -48,20 +44,13 @@ from replica.rules import Labels
 from replica.store import put_with_quorum
 from replica.values import NewObject, NotStored, Stored
 from storage_nodes.addresses import Kind
-from storage_nodes.names import RecordKey
 from storage_nodes.record.manifest import JSON
 
 _log = structlog.get_logger(__name__)
 
-_READ_AHEAD_BYTES = 4 << 20  # a part is read front to back
-
 
 class _NotNow(Exception):  # noqa: N818 (the merge waits for its next attempt)
     """An attempt that did not come through; the text says why and holds nothing of an image."""
-
-
-class _Changed(Exception):  # noqa: N818 (reads as what happened)
-    """The parts are not what they were when they were chosen: others are to be chosen."""
 
 
 for _outcome in ("merged", "changed", "failed"):  # a figure that is not there yet cannot be seen to rise
@@ -81,19 +70,6 @@ class Means:
     rule: Rule
     lease_ms: int = 120_000
     scratch: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """What is known of a merge before it is packed."""
-
-    patient: str
-    study: str
-    modality: str
-    facility: str
-    gateway_id: str
-    kept: tuple[Kept, ...]
-    part: Part
 
 
 class Merger:
@@ -118,7 +94,7 @@ class Merger:
             with self._lease(merge), timed(Timed.MERGE):
                 self._merge(merge)
             MERGES.labels("merged").inc()
-        except _Changed as error:
+        except Changed as error:
             MERGES.labels("changed").inc()
             self._give_back(merge, Failure(str(error), anew=True))
         except (_NotNow, NotHere, IntentLost, KeysError) as error:
@@ -136,7 +112,7 @@ class Merger:
         return True
 
     def _merge(self, merge: Merge) -> None:
-        read = self._read(merge)
+        read = read_parts(self._engine, merge)
         self.moved_bytes = sum(each.length for each in read.part.originals)
         key = current_key(self._means.keys, read.patient)
         merged = self._pack(merge, read, key)
@@ -160,7 +136,7 @@ class Merger:
         )
         outcome = again(lambda: switch(self._engine, change, self._means.clock_ms()), WORKER)
         if outcome is Switch.CHANGED:
-            raise _Changed("what is in the parts has changed meanwhile")
+            raise Changed("what is in the parts has changed meanwhile")
         if outcome is Switch.LOST:
             raise _NotNow("another worker has the series now")
         failpoints.hit("merge.after_commit")
@@ -168,70 +144,15 @@ class Merger:
             "parts_merged", record=merge.record_key, parts=len(merge.sources), instances=len(merged.order)
         )
 
-    def _read(self, merge: Merge) -> _Read:
-        with reading(self._engine) as connection:
-            places = places_in(connection, merge.sources)
-            if not places:
-                raise _Changed("what is in the parts has changed meanwhile")
-            keys = series_keys(connection, merge.phi_series_id)
-            by = contribution(connection, merge.phi_series_id)
-            instance, part = PHI.instance.c, publish_part.c
-            rows: dict[int, sa.Row[Any]] = {}
-            for some in in_lists([each.phi_instance_id for each in places]):
-                rows |= {
-                    row.id: row
-                    for row in connection.execute(
-                        sa.select(
-                            instance.id,
-                            instance.sop_instance_uid,
-                            instance.sha256,
-                            instance.transfer_syntax,
-                            instance.size_bytes,
-                        ).where(instance.id.in_(some))
-                    )
-                }
-            parts = connection.execute(
-                sa.select(part.gateway_id, part.planned_ms, part.raw_bytes)
-                .where(part.record_key.in_(merge.sources))
-                .order_by(part.planned_ms, part.record_key)
-            ).all()
-        if len(rows) != len(places) or len(parts) != len(merge.sources):
-            raise _Changed("what is in the parts has changed meanwhile")
-        pairs = [(each, rows[each.phi_instance_id]) for each in places]
-        kept = tuple(Kept(each, bytes(row.sha256), row.transfer_syntax) for each, row in pairs)
-        originals = tuple(
-            Original(
-                row.id,
-                row.sop_instance_uid,
-                row.transfer_syntax,
-                Sealed(RecordKey(each.record_key), each.position, row.size_bytes, bytes(row.sha256)),
-            )
-            for each, row in pairs
-        )
-        # Behind all that it takes the place of, and before what was planned later: rebuilds go by that.
-        planned_ms = parts[-1].planned_ms + 1
-        made = Part(
-            0, merge.phi_series_id, merge.record_key, merge.attempts, originals, planned_ms=planned_ms
-        )
-        modality, gateway_id = code_of(keys.modality), parts[0].gateway_id
-        return _Read(keys.patient, keys.study, modality, by.facility, gateway_id, kept, made)
-
-    def _pack(self, merge: Merge, read: _Read, key: PatientKey) -> Merged:
+    def _pack(self, merge: Merge, read: Parts, key: PatientKey) -> Merged:
         means = self._means
-        published = {each.place.record_key for each in read.kept if each.place.withheld_reason is None}
-        sources = {
-            each: Source(
-                means.shelf.record(RecordKey(each), _READ_AHEAD_BYTES) if each in published else None,
-                means.shelf.companion(RecordKey(each), means.keys.get),
-            )
-            for each in merge.sources
-        }
-        part = replace(read.part, state=PartState.DECIDED) if _decided(sources, key) else read.part
+        sources = open_sources(means.shelf, means.keys.get, merge, read)
+        part = replace(read.part, state=PartState.DECIDED) if decided(sources, key) else read.part
         with reading(self._engine) as connection:
             by = contribution(connection, merge.phi_series_id)
             rows = sealed_rows(connection, part, read.gateway_id, merge.sources)
         own = about_part(part, read.patient, by, means.contributions)
-        about: dict[str, JSON] = {**_about(sources), **own, SUPERSEDES: [*merge.sources]}
+        about: dict[str, JSON] = {**said_of(sources), **own, SUPERSEDES: [*merge.sources]}
         sealing = Sealing(means.keys.site, key, rows, about)
         with timed(Timed.PACK):
             return merge_parts(merge.record_key, sources, read.kept, sealing, scratch=means.scratch)
@@ -264,27 +185,13 @@ class Merger:
         if not again(renew, WORKER):
             raise _NotNow("another worker has the series now")
 
-    @contextmanager
-    def _lease(self, merge: Merge) -> Iterator[None]:
+    def _lease(self, merge: Merge) -> AbstractContextManager[None]:
         """Keep the lease while a step takes long."""
-        done = threading.Event()
 
-        def keep() -> None:
-            while not done.wait(self._means.lease_ms / 3000):
-                try:
-                    with self._engine.begin() as connection:
-                        until_ms = self._means.clock_ms() + self._means.lease_ms
-                        queue.renew(connection, merge, self._owner, until_ms)
-                except sa.exc.SQLAlchemyError as error:
-                    _log.warning("lease_not_renewed", record=merge.record_key, error=type(error).__name__)
+        def renew(connection: sa.Connection, until_ms: int) -> bool:
+            return queue.renew(connection, merge, self._owner, until_ms)
 
-        thread = threading.Thread(target=keep, name="merge-lease", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
+        return kept(self._engine, renew, self._means.lease_ms, self._means.clock_ms)
 
     def _fail(self, merge: Merge, words: str) -> None:
         MERGES.labels("failed").inc()
@@ -297,33 +204,3 @@ class Merger:
                 queue.failed(connection, merge, self._owner, self._means.clock_ms(), failure)
         except sa.exc.SQLAlchemyError as error:  # the lease runs out by itself
             _log.warning("merge_not_given_back", record=merge.record_key, error=type(error).__name__)
-
-
-def _decided(sources: dict[str, Source], key: PatientKey) -> bool:
-    """Whether the parts hold what reviewers decided; all of them do, or none."""
-    said: set[bool] = set()
-    for source in sources.values():
-        rows: SealedRows | None = source.companion.ask(lambda reader: read_rows(reader.rows()))
-        if rows is None:
-            raise MergeError("the sealed rows of a part are of a version this program does not read")
-        if source.companion.key_name != key.name:
-            raise MergeError("a part is sealed under another key than the patient's present one")
-        said.add(rows.decided)
-    if len(said) != 1:
-        raise MergeError("decided parts are not merged with others")
-    return said.pop()
-
-
-_OF_ONE_PART = frozenset({"patient", PLANNED, "contributor", SUPERSEDES})
-
-
-def _about(sources: dict[str, Source]) -> dict[str, JSON]:
-    """Return what the records say of how they were made; all say the same."""
-    said: list[dict[str, JSON]] = []
-    for source in sources.values():
-        if source.record is not None:
-            about = source.record.ask(lambda reader: dict(reader.manifest.about))
-            said.append({name: value for name, value in about.items() if name not in _OF_ONE_PART})
-    if any(each != said[0] for each in said):
-        raise MergeError("the parts were de-identified by different profiles")
-    return said[0] if said else {}
