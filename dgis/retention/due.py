@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from catalog.tables import DEID, PHI, Family, contributor
+from dgis.cache.sql import in_lists
 from dgis.retention import holds
 from dgis.retention.configuration import RetentionRule
 from dgis.retention.holds import Held
@@ -60,9 +61,21 @@ def is_due(rules: Sequence[RetentionRule], series: Series, now_ms: int) -> Reten
 
 
 def due(connection: sa.Connection, rules: Sequence[RetentionRule], now_ms: int) -> Iterator[Due]:
-    """Yield what is due, oldest first, held or not."""
+    """Yield what is due, oldest first, held or not.
+
+    Only series with an instance as old as the shortest rule asks for are looked at: these are what is due,
+    what longer rules or holds keep, and what no rule is for.
+    """
+    if not rules:
+        return
     held = holds.every(connection)
-    for series in known(connection):
+    until_ms = now_ms - min(rule.keep_days for rule in rules) * _DAY_MS
+    found = [
+        series
+        for family in (PHI, DEID)
+        for series in _of(connection, family, _old(connection, family, until_ms))
+    ]
+    for series in _in_order(found):
         rule = is_due(rules, series, now_ms)
         if rule is not None:
             keys = (series.patient_key, series.study_key, series.series_key)
@@ -70,17 +83,29 @@ def due(connection: sa.Connection, rules: Sequence[RetentionRule], now_ms: int) 
             yield Due(series, rule.keep_days, by)
 
 
-def known(connection: sa.Connection, only: Series | None = None) -> list[Series]:
-    """Return every series, or one of them as it is now, the one whose last image came first in front."""
-    found = list(_of(connection, PHI, only)) if only is None or only.original else []
-    if only is None or not only.original:
-        found += _of(connection, DEID, only)
+def known(connection: sa.Connection, only: Series) -> Series | None:
+    """Return a series as it is now; None where it is gone."""
+    found = list(_of(connection, only.family, [only.row]))
+    return found[0] if found else None
+
+
+def _in_order(found: list[Series]) -> list[Series]:
     return sorted(found, key=lambda series: (series.last_ms, series.row))
 
 
-def _of(connection: sa.Connection, family: Family, only: Series | None) -> Iterator[Series]:
+def _old(connection: sa.Connection, family: Family, until_ms: int) -> Sequence[int]:
+    """Return the rows of series with an instance of until then; asked alone, so that the index is used."""
+    instance = family.instance.c
+    old = sa.select(instance.series_row).where(_when(family) <= until_ms).distinct()
+    return connection.scalars(old).all()
+
+
+def _when(family: Family) -> sa.ColumnElement[int]:
+    return family.instance.c.received_ms if family.original else family.instance.c.published_ms
+
+
+def _of(connection: sa.Connection, family: Family, rows: Sequence[int]) -> Iterator[Series]:
     series, instance = family.series.c, family.instance.c
-    when = instance.received_ms if family.original else instance.published_ms
     pending = sa.func.count().filter(instance.record_key.is_(None))
     query = (
         sa.select(
@@ -91,15 +116,13 @@ def _of(connection: sa.Connection, family: Family, only: Series | None) -> Itera
             series.study_key,
             series.series_key,
             sa.func.count().label("instances"),
-            sa.func.max(when).label("last_ms"),
+            sa.func.max(_when(family)).label("last_ms"),
             pending.label("pending"),
         )
         .select_from(family.series.join(family.instance, instance.series_row == series.id))
         .join(contributor, contributor.c.id == series.contributor_id)
         .group_by(series.id, contributor.c.facility)
     )
-    if only is not None:
-        query = query.where(series.id == only.row)
     if not family.original:
         mine = PHI.series.c
         query = query.where(
@@ -111,5 +134,6 @@ def _of(connection: sa.Connection, family: Family, only: Series | None) -> Itera
                 mine.instance_count > 0,
             )
         )
-    for row in connection.execute(query):
-        yield Series(original=family.original, **row._asdict())
+    for some in in_lists(rows):
+        for row in connection.execute(query.where(series.id.in_(some))):
+            yield Series(original=family.original, **row._asdict())

@@ -54,7 +54,7 @@ def remove_series(engine: sa.Engine, series: Series, by: Removing, now_ms: int) 
     """Delete a series that is due; None where it is not any more, or is on hold by now."""
     with engine.begin() as connection:
         fence.hold(connection, series.patient_key)
-        now = next(iter(known(connection, series)), None)
+        now = known(connection, series)
         rule = None if now is None else is_due(by.rules, now, now_ms)
         held = holds.every(connection, [series.patient_key])
         if rule is None or any(each.covers(*_keys(series)) for each in held):

@@ -24,6 +24,8 @@ from catalog.grants import everyone_finds_deidentified, write_once
 from catalog.query import Key, Level, Query, Root
 from dgis import database
 from dgis.postgres import server_engine
+from dgis.retention.configuration import RetentionRule
+from dgis.retention.due import due
 from replica import check, clean, fill, review
 from replica.context import Replicas
 from replica.fleet import Fleet
@@ -38,7 +40,8 @@ from tests.unit.catalog.world import NOW, alpha, researcher
 
 NODES = 5
 RUNS = 40
-LIMIT_MS = {"locate": 2.0, "place": 20.0, "scrub": 20.0, "clean": 20.0}
+DUE = 100  # series that are kept long enough, of any number
+LIMIT_MS = {"locate": 2.0, "place": 20.0, "scrub": 20.0, "clean": 20.0, "retention": 50.0}
 _SQL = Path(__file__).with_suffix(".sql")
 
 
@@ -140,6 +143,10 @@ def works(engine, replicas, studies, draw):
 
         return work
 
+    def retaining():
+        with engine.connect() as connection:
+            assert len(list(due(connection, (RetentionRule(keep_days=12),), NOW))) == DUE
+
     reviewed = iter(range(0, 2**62, 1000))
     return {
         "locate": locating,
@@ -147,6 +154,7 @@ def works(engine, replicas, studies, draw):
         "review 1,000": lambda: review.run_once(replicas, next(reviewed) % studies),
         "scrub": lambda: check.run_once(replicas, 1, replicas.clock_ms()),
         "clean": lambda: clean.run_once(replicas, 1),
+        "retention": retaining,
         "find accession": finding("AccessionNumber", "A{}", alpha),
         "find patient": finding("PatientID", "phi{}", alpha),
         "find uncleared": finding("PatientID", "deid{}", researcher),

@@ -1,6 +1,6 @@
 -- Studies FIRST to LAST and their replicas, made in the server; read by tests/tools/scale.py, which fills in
 -- the words in capitals. Every study has a patient, a series and an instance, original and de-identified; every
--- fourth has two parts. What is not named is empty.
+-- fourth has two parts. One a second came, the first hundred before twelve days and more. What is not named is empty.
 
 INSERT INTO phi_patient (id, contributor_id, patient_key, patient_id, patient_name, patient_name_alphabetic,
                          study_count, series_count, instance_count)
@@ -19,7 +19,7 @@ FROM generate_series(FIRST, LAST) n;
 INSERT INTO phi_instance (id, series_row, instance_key, sop_instance_uid, transfer_syntax, size_bytes, record_key,
                           position, sha256, received_ms, location)
 SELECT n, n, 'i' || n, 'phi.' || n || '.1.1', '1.2.840.10008.1.2.1', 500000, '2.25.' || n || '.0', 0,
-       sha256(n::text::bytea), NOW_MS, '' FROM generate_series(FIRST, LAST) n;
+       sha256(n::text::bytea), NOW_MS - 12 * 86400000 + (n - 100) * 1000, '' FROM generate_series(FIRST, LAST) n;
 
 INSERT INTO deid_patient (id, contributor_id, patient_key, patient_id, patient_name, patient_name_alphabetic,
                           study_count, series_count, instance_count)
@@ -37,7 +37,8 @@ FROM generate_series(FIRST, LAST) n;
 
 INSERT INTO deid_instance (id, series_row, instance_key, sop_instance_uid, transfer_syntax, size_bytes, record_key,
                            position, published_ms)
-SELECT n, n, 'i' || n, 'deid.' || n || '.1.1', '1.2.840.10008.1.2.1', 500000, '2.25.' || n || '.0', 0, NOW_MS
+SELECT n, n, 'i' || n, 'deid.' || n || '.1.1', '1.2.840.10008.1.2.1', 500000, '2.25.' || n || '.0', 0,
+       NOW_MS - 12 * 86400000 + (n - 100) * 1000
 FROM generate_series(FIRST, LAST) n;
 
 -- A record and a companion a part. Of 2,000 studies the objects of one are due for filling, those of one are

@@ -10,7 +10,7 @@ from dgis.departed.tables import departed
 from dgis.departed.values import Why
 from dgis.retention import holds
 from dgis.retention.configuration import RetentionRule
-from dgis.retention.due import known
+from dgis.retention.due import due
 from dgis.retention.removal import Removing, remove_series
 from dgis.review.values import Choice
 from replica.locate import locate
@@ -53,7 +53,8 @@ def expire(site):
     with site.engine.begin() as connection:
         connection.execute(sa.update(PHI.instance).values(received_ms=0))
     with site.engine.connect() as connection:
-        (series,) = known(connection)
+        (one,) = due(connection, KEEP, site.clock())
+    series = one.series
     removed = remove_series(site.engine, series, Removing(KEEP, "gateway-1/worker"), site.clock())
     assert removed is not None
     return removed
