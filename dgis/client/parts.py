@@ -4,8 +4,7 @@ import hashlib
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import IO
+from uuid import uuid4
 
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
@@ -61,8 +60,8 @@ class _Part:
     """A file of which not all is there yet."""
 
     def __init__(self, folder: Path) -> None:
-        # Closed in `arrived` or `discard`.
-        self._file: IO[bytes] = NamedTemporaryFile(dir=folder, prefix=".part-", delete=False)  # noqa: SIM115
+        self._path = folder / f".part-{uuid4().hex}"
+        self._file = self._path.open("xb")  # closed in `arrived` or `discard`
         self._digest = hashlib.sha256()
 
     def write(self, data: memoryview) -> None:
@@ -71,14 +70,12 @@ class _Part:
 
     def arrived(self) -> Arrived:
         self._file.close()
-        path = Path(self._file.name)
-        path.chmod(0o644)
         try:
-            header = dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
+            header = dcmread(self._path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
         except (InvalidDicomError, EOFError, ValueError) as error:
             raise AnswerError("the gateway gave something that is no DICOM file") from error
-        return Arrived(path, self._digest.hexdigest(), str(header.get("SOPInstanceUID", "")))
+        return Arrived(self._path, self._digest.hexdigest(), str(header.get("SOPInstanceUID", "")))
 
     def discard(self) -> None:
         self._file.close()
-        Path(self._file.name).unlink(missing_ok=True)
+        self._path.unlink(missing_ok=True)

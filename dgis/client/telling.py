@@ -16,6 +16,7 @@ class Bar:
 
     def __init__(self, title: str, total: int, *, shown: bool) -> None:
         self._from = time.monotonic() + _AFTER_SECONDS if shown else float("inf")
+        self._started = False
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -40,11 +41,12 @@ class Bar:
     def close(self) -> None:
         """Take the bar away."""
         self._from = float("inf")
-        self._progress.stop()
+        if self._started:  # one that never ran would print an empty line
+            self._progress.stop()
 
     def _look(self) -> None:
-        if time.monotonic() > self._from:
-            self._from = float("inf")
+        if not self._started and time.monotonic() > self._from:
+            self._started = True
             self._progress.start()
 
 
