@@ -36,6 +36,8 @@ app = typer.Typer(
 
 File = Annotated[Path, typer.Argument(help="The cohort's file.")]
 
+_STUDIES = 100  # asked for at once
+
 # A cohort holds pseudonyms, whoever makes it.
 _NOBODY = Asker(Caller(name="cohort", may=frozenset({Right.FIND, Right.RETRIEVE})))
 
@@ -143,9 +145,6 @@ def _difference_here(cohort: Cohort, home: Path | None, config: Path | None) -> 
         some = Key("StudyInstanceUID", studies[start : start + _STUDIES])
         now |= {member.series: member for member in _here(home, config, (some,))}
     return difference(cohort, now)
-
-
-_STUDIES = 100
 
 
 def _here(home: Path | None, config: Path | None, keys: Sequence[Key]) -> list[Member]:
