@@ -121,6 +121,19 @@ api_token = Table(
     Column("until_ms", BigInteger, nullable=False, index=True),
 )
 
+# What lets its bearer see one thing: of each token its SHA-256 (catalog.credentials.shares).
+# What its bearer may is in `grants`, under the origin `share:ID`.
+share_token = Table(
+    "share_token",
+    metadata,
+    Column("id", Exact, primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("may", Text, nullable=False),  # JSON list of rights: a ceiling
+    Column("maker", Exact, nullable=False, index=True),  # who may take it back: principal and issuer
+    Column("made_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, nullable=False, index=True),
+)
+
 spent_credential = Table(
     "spent_credential",
     metadata,

@@ -32,6 +32,9 @@ LONGEST_VALUE = 256
 MOST_PATTERNS = 4096
 """That a caller may satisfy: 127 roles beside one value of each other field."""
 
+SHARED = "urn:dgis:share"
+"""Who vouches for the bearer of a share token; no other issuer is called so."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 PATTERN_FIELDS = ("issuer", "user", "department", "institution", "role", "purpose")
@@ -72,6 +75,22 @@ class Assertions:
         stated = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "extra"}
         known = {name: value for name, value in stated.items() if value is not None}
         return json.dumps({**known, "extra": self.extra} if self.extra else known, sort_keys=True)
+
+    @property
+    def alone(self) -> bool:
+        """Whether only a narrow grant that names it opens anything to it: the bearer of a share token.
+
+        What is open to everybody who is admitted is not open to whoever got hold of a link; what is denied
+        to everybody is denied to them, too.
+        """
+        return self.issuer == SHARED
+
+    def opening_patterns(self) -> Iterator[str]:
+        """Yield the keys of the patterns by which a grant can allow something to these assertions."""
+        if not self.alone:
+            yield from self.satisfied_patterns()
+        elif self.user is not None:
+            yield pattern_key((("issuer", SHARED), ("user", self.user)))
 
     @property
     def pattern_count(self) -> int:

@@ -64,6 +64,11 @@ class Clearance:
         """The parameter with the keys of the patterns that it satisfies and narrow grants bear."""
         return f"{self.name}_patterns"
 
+    @property
+    def opening(self) -> str:
+        """The parameter with those of the patterns by which a grant can allow something to it."""
+        return f"{self.name}_opening"
+
     def holds(self, rights: Rights, row: FromClause) -> Condition:
         """Whether every right holds for a row, by the grants as wide as it or wider."""
         if not rights <= self.may:
@@ -119,7 +124,7 @@ class Clearance:
             grant.c.patient_key == row.c.patient_key,
             grant.c.allow.is_(allow),
             _names_one(grant, rights),
-            *self._in_force(grant),
+            *self._in_force(grant, self.opening if allow else self.patterns),
             or_(grant.c.contributor_id.is_(None), grant.c.contributor_id == row.c.contributor_id),
             *deeper,
         )
@@ -137,10 +142,10 @@ class Clearance:
             *self._in_force(grant),
         )
 
-    def _in_force(self, grant: FromClause) -> tuple[Condition, ...]:
+    def _in_force(self, grant: FromClause, patterns: str | None = None) -> tuple[Condition, ...]:
         now: BindParameter[int] = bindparam(NOW)
         return (
-            OneOf(grant.c.who_key, bindparam(self.patterns)),
+            OneOf(grant.c.who_key, bindparam(patterns or self.patterns)),
             grant.c.not_before_ms <= now,
             grant.c.not_after_ms > now,
         )

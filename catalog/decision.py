@@ -83,6 +83,7 @@ def decide(
         for grant in grants
         if grant.holds_at(now_ms)
         and grant.who.satisfied_by(caller.assertions)
+        and (not grant.allow or not caller.assertions.alone or _names_itself(grant, caller))
         and covers(grant.what, subject)
     ]
     chain = tuple(_step(caller, right, applying) for right in Right if right in rights)
@@ -109,6 +110,10 @@ def decide_all(
         if isinstance(decision, Refused):
             return Refused(f"{caller.name}: {decision.reason}", chain)
     return Granted(chain)
+
+
+def _names_itself(grant: Grant, caller: Caller) -> bool:
+    return grant.what.patient_key is not None and grant.who.key in caller.assertions.opening_patterns()
 
 
 def _step(caller: Caller, right: Right, applying: list[Grant]) -> Step:

@@ -29,6 +29,7 @@ from catalog.access_tables import (
     grants,
     linked_patient,
     patient_link,
+    share_token,
     spent_credential,
 )
 from catalog.attributes import STORED, Attribute, Kind
@@ -55,6 +56,7 @@ __all__ = (
     "linked_patient",
     "metadata",
     "patient_link",
+    "share_token",
     "spent_credential",
 )
 

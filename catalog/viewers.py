@@ -44,7 +44,7 @@ class _Principal:
     clearance: Clearance
     allowed: Mapping[Right, Ids]
     denied: Mapping[Right, Ids]
-    narrow: frozenset[str]
+    opening: frozenset[str]  # patterns of narrow grants that can allow it something
     opens: bool  # a narrow grant allows something
     parameters: Mapping[str, str]
 
@@ -90,7 +90,7 @@ class _Seen:
 
 def _seen(right: Right, callers: Sequence[Caller], held_by: Sequence[Held], reach: Reach | None) -> _Seen:
     principals = tuple(
-        _reduced(name, caller.may, holding)
+        _reduced(name, caller.may, holding, _opening(caller.assertions))
         for name, caller, holding in zip(_NAMES, callers, held_by, strict=False)
     )
     return _Seen(*_together(right, principals, reach), principals[0])
@@ -100,7 +100,7 @@ def _narrow(connection: Connection, seen: _Seen | None, now_ms: int) -> int | No
     """Keep the transaction to what grants of `phi` could open to the asker, who may not be known yet."""
     if seen is None or not seen.access.originals:
         return keep_to(connection, (), (), now_ms)
-    return keep_to(connection, seen.asker.allowed[Right.PHI], seen.asker.narrow, now_ms)
+    return keep_to(connection, seen.asker.allowed[Right.PHI], seen.asker.opening, now_ms)
 
 
 def _held_by(connection: Connection, asked: Asked, epoch: int | None) -> Held:
@@ -125,8 +125,11 @@ def _together(
 
 
 @lru_cache(maxsize=1024)
-def _reduced(name: str, may: frozenset[Right], holding: Held) -> _Principal:
-    """What rows of grants come to, for a principal with this ceiling."""
+def _reduced(name: str, may: frozenset[Right], holding: Held, opening: frozenset[str] | None) -> _Principal:
+    """What rows of grants come to, for a principal with this ceiling.
+
+    `opening` are the only patterns by which it may be allowed something; wide grants have none of those.
+    """
     narrow: set[str] = set()
     linked = opens = False
     allowed: dict[Right, set[int]] = {right: set() for right in Right}
@@ -135,17 +138,24 @@ def _reduced(name: str, may: frozenset[Right], holding: Held) -> _Principal:
         pattern, follows, contributor_id, allow, *given = row
         if pattern is not None:
             narrow.add(pattern)
-            linked, opens = linked or bool(follows), opens or bool(allow)
+            may_open = opening is None or pattern in opening
+            linked, opens = linked or bool(follows), opens or bool(allow and may_open)
+        elif allow and opening is not None:
+            continue
         for right in (right for right, named in zip(Right, given, strict=True) if named):
             (allowed if allow else denied)[right].add(contributor_id)
     clearance = Clearance(name, may, bool(narrow), linked)
     left = {right: frozenset(allowed[right] - denied[right]) for right in Right}
     refused = {right: frozenset(denied[right]) for right in Right}
-    parameters = {clearance.patterns: json_list(sorted(narrow))}
+    opened = narrow if opening is None else narrow & opening
+    parameters = {
+        clearance.patterns: json_list(sorted(narrow)),
+        clearance.opening: json_list(sorted(opened)),
+    }
     for right in (Right.FIND, Right.RETRIEVE, Right.PHI):
         parameters[clearance.allowed(right)] = json.dumps(sorted(left[right]))
         parameters[clearance.denied(right)] = json.dumps(sorted(refused[right]))
-    return _Principal(clearance, left, refused, frozenset(narrow), opens, parameters)
+    return _Principal(clearance, left, refused, frozenset(opened), opens, parameters)
 
 
 def _look(connection: Connection, bound: Mapping[str, Any]) -> CursorResult[Any]:
@@ -155,6 +165,12 @@ def _look(connection: Connection, bound: Mapping[str, Any]) -> CursorResult[Any]
 @lru_cache(maxsize=1024)
 def _satisfied(assertions: Assertions) -> str:
     return json_list(sorted(assertions.satisfied_patterns()))
+
+
+@lru_cache(maxsize=1024)
+def _opening(assertions: Assertions) -> frozenset[str] | None:
+    """The only patterns by which something may be allowed; None: all that it satisfies."""
+    return frozenset(assertions.opening_patterns()) if assertions.alone else None
 
 
 def _held() -> CompoundSelect[Any]:

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from catalog.credentials import opaque
+from catalog.credentials import opaque, shares
 from catalog.credentials.spent import forget_expired
 from deid.keys.store import KeyStore
 from dgis.availability import queue as availability
@@ -83,6 +83,7 @@ def auditing(engine: sa.Engine, fleet: Fleet, key: Ed25519PrivateKey, sender: Se
         with engine.begin() as connection:
             forget_expired(connection, now_ms())
             opaque.forget_expired(connection, now_ms() - _FORGET_TOKEN_MS)
+            shares.forget_expired(connection, now_ms() - _FORGET_TOKEN_MS)
             store.forget_over(connection, now_ms())
 
     sending = [] if sender is None else [Chore("send-trail", _ACCOUNTS_SECONDS, sender.run_once)]

@@ -1,4 +1,4 @@
-"""`dgis account first|add|passcode|list|remove|token`: names and passcodes for callers without a provider."""
+"""`dgis account first|add|passcode|logout|list|remove|token`: names and passcodes of this site."""
 
 import sys
 from typing import Annotated
@@ -15,6 +15,8 @@ from dgis.cli.common import AsJson, Config, Home, console, fail, failures_in_wor
 from dgis.cli.opening import Opened, opened
 from dgis.cli.token import app as tokens
 from dgis.identity.first import ADMINISTRATOR, make_first
+from dgis.sessions.store import end_all
+from dgis.sessions.values import owner_of
 from dgis.trail.acts import act, record
 
 app = typer.Typer(help="Names and passcodes of this site (argon2id).", no_args_is_help=True)
@@ -77,6 +79,26 @@ def passcode(name: Name, home: Home = None, config: Config = None, as_json: AsJs
         if changed:
             _record(gateway, connection, "passcode", name)
     _done(name, "changed", changed, as_json=as_json)
+
+
+@app.command()
+def logout(
+    name: Annotated[str, typer.Argument(help="The user, as the account or the provider calls them.")],
+    issuer: Annotated[
+        str | None, typer.Option(help="Of this provider; absent: of an account.", show_default=False)
+    ] = None,
+    home: Home = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """End every session that somebody has in browsers; tokens stay (dgis account token revoke)."""
+    with opened(home, config) as gateway, gateway.engine.begin() as connection:
+        ended = end_all(connection, owner_of(issuer or gateway.gateway_id, name))
+        _record(gateway, connection, "logout", name, {"sessions": ended})
+    if as_json:
+        print_json({"ended": ended})
+    else:
+        console.print(f"ended {ended} sessions")
 
 
 @app.command()

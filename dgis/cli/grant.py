@@ -1,4 +1,4 @@
-"""`dgis grant list|add|revoke|contributors`: who may do what with what, until when."""
+"""`dgis grant list|add|revoke|contributors|share|shares|unshare`: who may do what with what, until when."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -15,6 +15,7 @@ from dgis import parts
 from dgis.cli.common import AsJson, Config, Home, console, print_json, print_table
 from dgis.cli.granting import PATIENT_HELP, By, Desk, Unseen, desk, look, moment_of
 from dgis.cli.opening import opened
+from dgis.cli.share import share, shares, unshare
 from dgis.granting import acts
 from dgis.granting.words import (
     asserted_words,
@@ -29,6 +30,8 @@ from dgis.granting.words import (
 from dgis.identity.wire import from_json
 
 app = typer.Typer(help="Who may do what with what, until when, by whom.", no_args_is_help=True)
+for _command in (share, shares, unshare):
+    app.command()(_command)
 
 Field = Annotated[str | None, typer.Option(help="Who: what the caller must assert.", show_default=False)]
 

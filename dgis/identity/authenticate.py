@@ -13,6 +13,7 @@ from catalog.credentials.authority import judge_certificate
 from catalog.credentials.kerberos import Acceptor, verify_ticket
 from catalog.credentials.opaque import is_opaque, verify_opaque
 from catalog.credentials.passcodes import verify_passcode
+from catalog.credentials.shares import is_share, verify_share
 from catalog.credentials.spent import spend
 from catalog.credentials.tokens import verify_token
 from catalog.credentials.values import SKEW_SECONDS, Judgement, Kind, Reason, Rejected, Verified
@@ -141,6 +142,8 @@ class Authenticator:
             return Rejected(Reason.IN_CLEAR if kind is Kind.TOKEN else Reason.NEEDS_TLS)
         if kind is Kind.TOKEN:
             with self._engine.execution_options(read_only=True).connect() as connection:
+                if is_share(identity.primary):
+                    return verify_share(connection, identity.primary, now_s * 1000)
                 return verify_opaque(connection, identity.primary, self._trust.gateway, now_s * 1000)
         if kind is Kind.JWT:
             return verify_token(identity.primary, self._trust.issuers.tokens, now_s)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from catalog.callers import LONGEST_VALUE, is_assertable
+from catalog.callers import LONGEST_VALUE, SHARED, is_assertable
 
 
 def _asserted(value: str) -> str:
@@ -72,6 +72,12 @@ class IssuerEntry(_Section):
             raise ValueError(f"issuer {self.uri}: jwks_file and jwks_url exclude each other")
         if self.kind != "kerberos" and (self.realm or self.states):
             raise ValueError(f'issuer {self.uri}: realm and states are for kind = "kerberos"')
+        return self
+
+    @model_validator(mode="after")
+    def _is_not_ours(self) -> Self:
+        if self.uri == SHARED:
+            raise ValueError(f"issuer {self.uri}: this gateway vouches under that name for share tokens")
         return self
 
     @model_validator(mode="after")

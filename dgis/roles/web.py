@@ -45,7 +45,10 @@ from dgis.web.explaining import routes as routes_of_explaining
 from dgis.web.limits import Limits
 from dgis.web.logins import Logins
 from dgis.web.probes import Texts, probes
+from dgis.web.rates import Rates
 from dgis.web.server import WebServer
+from dgis.web.shares import Shares
+from dgis.web.shares import routes as routes_of_shares
 from dgis.web.tokens import Tokens
 from dgis.worker import Chore, Worker, once
 
@@ -65,8 +68,9 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
     writer = f"{configuration.gateway.name}/{_WEB}"
     recorder = Recorder(engine, writer, now_ms)
     trusted = trust(configuration)
+    rates = Rates.of(configuration.web.rates)
     site = opened(configuration, engine, trusted.issuers.tokens)
-    logins = Logins(Authenticator(trusted, engine, now_ms), recorder, browsers=site.browsers)
+    logins = Logins(Authenticator(trusted, engine, now_ms), recorder, browsers=site.browsers, rates=rates)
     rehearsal = Authenticator(trusted, engine, now_ms, rehearsal=True)
     explaining = Explaining(configuration, engine, rehearsal, writer, now_ms)
     keyholder = KeyholderClient(keyholder_socket(configuration))
@@ -96,6 +100,7 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
         callers.routes(logins),
         credentials.routes(issuing),
         tokens.routes(Tokens(engine, writer, now_ms), logins),
+        routes_of_shares(Shares(engine, writer, now_ms), logins),
         *site.routes(logins, Recording(engine, writer, now_ms)),
         routes_of_explaining(explaining, logins),
         routes_of_dicomweb(dicomweb),
@@ -105,7 +110,9 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
         *interface(configuration, engine, receiving.log, recorder, logins),
     ]
     server = WebServer(
-        application(routers, limits, refused), limits, lambda address: refused(address, "garbled")
+        application(routers, limits, refused, rates.addresses, configuration.web.origins),
+        limits,
+        lambda address: refused(address, "garbled"),
     )
     addresses = {"web": _listen(server, configuration)}
     record = Chore("trail", _RECORD_SECONDS, once(recorder.write))

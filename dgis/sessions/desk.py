@@ -14,6 +14,7 @@ from catalog.audit import trail
 from catalog.audit.values import Event, Happening, Json
 from catalog.callers import PATTERN_FIELDS
 from catalog.credentials import accounts
+from catalog.credentials.shares import is_share
 from catalog.credentials.values import Kind, Reason, Rejected, Verified
 from catalog.release import named
 from dgis.identity.requests import Presented, Session
@@ -21,7 +22,7 @@ from dgis.sessions import cookies, pages
 from dgis.sessions.browsers import Browsers
 from dgis.sessions.judging import AccountSessions
 from dgis.sessions.origin import local_path
-from dgis.sessions.values import New, SessionKind
+from dgis.sessions.values import New, SessionKind, owner_of
 from dgis.web.logins import Logins, caller_of, presented_by
 from dgis.web.problems import Problem
 
@@ -107,6 +108,23 @@ class Desk:
             return pages.login(self.ways, back, Reason.UNKNOWN_ACCOUNT.value, 401)
         return await self.entered(request, judged, self.accounts.new(known, self.seconds), back)
 
+    async def enter_share(self, request: Request) -> Response:
+        """Take the token of a share link, and open a session for its bearer."""
+        form = await self._form(request)
+        address, token = _address(request), form.get("token", "").strip()
+        self.logins.check_refusals(address)
+        judged = (
+            await self.logins.token(token, encrypted=self._encrypted(request))
+            if is_share(token.encode())
+            else Rejected(Reason.MALFORMED)
+        )
+        if isinstance(judged, Rejected):
+            self.logins.refused(judged, address, "share")
+            return pages.share(judged.reason.value, 401)
+        said = judged.assertions
+        new = New(SessionKind.SHARE, owner_of(said.issuer, said.user), {"token": token}, self.seconds)
+        return await self.entered(request, judged, new, pages.LOGIN_PATH)
+
     async def entered(self, request: Request, who: Verified, new: New, back: str) -> Response:
         """Open a session for whoever has proven to be somebody, in the place of one before it."""
         before, secure = self._secret(request), self.browsers.secure(request)
@@ -163,11 +181,9 @@ class Desk:
     async def _passcode(
         self, request: Request, form: Fields, *, changing: bool = False
     ) -> Verified | Rejected:
-        name, presented = form.get("name", ""), presented_by(request)
-        encrypted = isinstance(presented, Presented) and (
-            presented.encrypted or self.browsers.secure(request)
-        )
-        if not encrypted:
+        self.logins.check_refusals(_address(request))
+        name = form.get("name", "")
+        if not self._encrypted(request):
             judged: Verified | Rejected = Rejected(Reason.NEEDS_TLS)
         elif len(name) > _LONGEST_NAME:
             judged = Rejected(Reason.TOO_LONG)
@@ -176,6 +192,11 @@ class Desk:
         if isinstance(judged, Rejected) and judged.reason is not Reason.ONE_TIME:
             self.logins.refused(judged, _address(request), "form")
         return judged
+
+    def _encrypted(self, request: Request) -> bool:
+        presented = presented_by(request)
+        near = isinstance(presented, Presented) and presented.encrypted
+        return near or self.browsers.secure(request)
 
     async def _form(self, request: Request) -> Fields:
         self.browsers.check_origin(request)

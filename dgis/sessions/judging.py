@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from catalog.credentials import accounts
 from catalog.credentials.passcodes import Account
+from catalog.credentials.shares import verify_share
 from catalog.credentials.values import Judgement, Kind, Reason, Rejected, Verified
 from dgis.identity.requests import Session
 from dgis.sessions.store import Store
@@ -66,6 +67,19 @@ class AccountSessions:
         if account is None or _mark(account) != found.held["mark"]:
             return Rejected(Reason.NO_SESSION)
         return Verified(account.name, replace(account.assertions, issuer=self.gateway), account.may)
+
+
+@dataclass(frozen=True, slots=True)
+class ShareSessions:
+    """Sessions of who bears a share token: such a one ends with the share."""
+
+    engine: sa.Engine
+    clock_ms: Callable[[], int]
+
+    def judge(self, _secret: str, found: Found) -> Judgement:
+        """Judge a session by the token."""
+        with self.engine.execution_options(read_only=True).connect() as connection:
+            return verify_share(connection, found.held["token"].encode(), self.clock_ms())
 
 
 def _mark(account: Account) -> str:

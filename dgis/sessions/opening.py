@@ -14,7 +14,7 @@ from dgis.parts import StartError, now_ms
 from dgis.sessions import pages
 from dgis.sessions.browsers import Browsers
 from dgis.sessions.desk import Desk, Recording
-from dgis.sessions.judging import AccountSessions, Sessions
+from dgis.sessions.judging import AccountSessions, Sessions, ShareSessions
 from dgis.sessions.oidc.desk import ProviderDesk, farewell
 from dgis.sessions.oidc.desk import routes as routes_of_providers
 from dgis.sessions.oidc.fetching import Fetcher
@@ -73,6 +73,7 @@ def opened(configuration: Configuration, engine: sa.Engine, trusted: Mapping[str
     by_issuer = {provider.client.issuer: provider for provider in providers}
     judges = {
         SessionKind.ACCOUNT: accounts.judge,
+        SessionKind.SHARE: ShareSessions(engine, now_ms).judge,
         SessionKind.OIDC: OidcSessions(by_issuer, store, executor, now_ms).judge,
     }
     browsers = Browsers(Sessions(store, judges), web.url)

@@ -7,7 +7,11 @@ from importlib.resources import files
 from starlette.responses import HTMLResponse
 
 LOGIN_PATH = "/login"
-FILES: Mapping[str, str] = {"style.css": "text/css", "icon.svg": "image/svg+xml"}
+FILES: Mapping[str, str] = {
+    "style.css": "text/css",
+    "icon.svg": "image/svg+xml",
+    "share.js": "text/javascript",
+}
 """What the pages show beside themselves, by name, with its media type."""
 
 _POLICY = {"Referrer-Policy": "same-origin"}  # without a referrer a form's Origin would be "null"
@@ -69,6 +73,13 @@ def welcome(said: Mapping[str, Sequence[str]], *, account: bool) -> HTMLResponse
     everywhere = _form("/logout", _hidden("everywhere", "yes"), "Log out everywhere", first=False)
     link = '<p><a href="/login/passcode">Change the passcode</a></p>\n' if account else ""
     return _page("You are logged in", f"<dl>{rows}</dl>\n{out}{everywhere}{link}")
+
+
+def share(refused: str = "", status: int = 200) -> HTMLResponse:
+    """Return the page that a share link leads to: the token behind its # is sent in a form, by a script."""
+    form = _form("/share", _secret("token", "Token of the link", "off"), "Open")
+    script = '<script src="/login/share.js" defer></script>'
+    return _page("A share", _refused(refused) + form + script, status)
 
 
 def goodbye(further: str | None) -> HTMLResponse:

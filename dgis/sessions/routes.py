@@ -1,4 +1,4 @@
-"""`/login`, `/logout`: the routes of the pages around a login."""
+"""`/login`, `/logout`, `/share`: the routes of the pages around a login."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -29,6 +29,14 @@ def routes(desk: Desk) -> APIRouter:
     @router.post("/login/passcode")
     async def change(request: Request) -> Response:
         return await desk.change(request)
+
+    @router.get("/share")
+    async def share() -> Response:
+        return pages.share()
+
+    @router.post("/share")
+    async def enter(request: Request) -> Response:
+        return await desk.enter_share(request)
 
     @router.post("/logout")
     async def log_out(request: Request) -> Response:

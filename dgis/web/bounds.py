@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dgis.web import problems
 from dgis.web.connection import CUT
 from dgis.web.limits import Limits
+from dgis.web.rates import Buckets, network_of, retry_after
 
 _log = structlog.get_logger(__name__)
 
@@ -33,6 +34,7 @@ _UNLESS_SAID = (
 _HTTPS_HEADER = (b"strict-transport-security", b"max-age=31536000")
 _STUDIES = re.compile(r"/dicom-web/studies(?:/[^/]*)?")
 _TOO_LONG = (413, "too_long", "the body is longer than any request here needs")
+_TOO_MANY = (429, "too_many", "this address asks more often than is answered; ask again later")
 _TOO_SLOW = (408, "too_slow", "the body did not arrive in time")
 
 Refused = Callable[[str, str], None]
@@ -42,18 +44,24 @@ Refused = Callable[[str, str], None]
 class Bounds:
     """An ASGI application around another one."""
 
-    def __init__(self, inner: ASGIApp, limits: Limits, refused: Refused) -> None:
+    def __init__(
+        self, inner: ASGIApp, limits: Limits, refused: Refused, addresses: Buckets | None = None
+    ) -> None:
         self._inner = inner
         self._limits = limits
         self._refused = refused
+        self._addresses = addresses or Buckets(0, 1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
         exchange = _Exchange(scope, receive, send, self._limits)
+        wait = self._addresses.take(network_of(exchange.address))
         try:
-            if exchange.announced_bytes > exchange.most_bytes:
+            if wait:
+                await exchange.answer(*_TOO_MANY, (b"retry-after", retry_after(wait).encode()))
+            elif exchange.announced_bytes > exchange.most_bytes:
                 await exchange.answer(*_TOO_LONG)
             else:
                 await self._inner(scope, exchange.receive, exchange.send)
@@ -124,13 +132,13 @@ class _Exchange:
             self.complete = True
         await self._send(message)
 
-    async def answer(self, status: int, reason: str, detail: str) -> None:
+    async def answer(self, status: int, reason: str, detail: str, *further: tuple[bytes, bytes]) -> None:
         """Answer in the application's place, where it has not begun to."""
         if self._begun:
             return
         body = problems.encoded(status, reason, detail)
         length = str(len(body)).encode()
-        headers = [(b"content-type", problems.MEDIA_TYPE.encode()), (b"content-length", length)]
+        headers = [(b"content-type", problems.MEDIA_TYPE.encode()), (b"content-length", length), *further]
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
         self._over, self.refusal = True, reason

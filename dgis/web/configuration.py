@@ -3,12 +3,33 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from dgis.identity.addresses import is_loopback
 from dgis.sessions.configuration import SessionsSection
+from dgis.sessions.origin import origin_of
 
 ACS_PATH = "/api/saml/acs"
+
+
+def _origin(value: str) -> str:
+    if value != origin_of(value) or not value.startswith(("https://", "http://")):
+        raise ValueError(f"{value}: an origin is scheme, host and port, as https://viewer.example")
+    return value
+
+
+class RatesSection(BaseModel):
+    """How often somebody may ask, at one process of the door; 0 a second or minute: as often as they like."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    address_per_second: Annotated[int, Field(ge=0)] = 1000
+    address_burst: Annotated[int, Field(gt=0)] = 10_000
+    caller_per_second: Annotated[int, Field(ge=0)] = 1000
+    caller_burst: Annotated[int, Field(gt=0)] = 10_000
+    refused_per_minute: Annotated[int, Field(ge=0)] = (
+        600  # credentials; beyond, none of the address is judged
+    )
 
 
 class Web(BaseModel):
@@ -28,7 +49,9 @@ class Web(BaseModel):
     store_instance_bytes: Annotated[int, Field(gt=0)] = 8 << 30  # of one image in it
     stores_at_once: Annotated[int, Field(gt=0)] = 32  # half of them for one caller
     allow_plain_http: bool = False  # beyond loopback, where something before it speaks TLS
+    origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()  # whose pages may ask from a browser
     sessions: SessionsSection = SessionsSection()
+    rates: RatesSection = RatesSection()
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:

@@ -19,12 +19,14 @@ from dgis.dimse.proposal import UserIdentity
 from dgis.identity.addresses import is_loopback
 from dgis.identity.authenticate import Authenticator, Stranger
 from dgis.identity.authenticate import kind_of as kind_of_identity
-from dgis.identity.requests import PASSCODE, Presented, identity_of
+from dgis.identity.requests import JWT, PASSCODE, Presented, identity_of
 from dgis.parts import now_ms
 from dgis.sessions.browsers import Browsers
 from dgis.trail.recorder import Recorder
+from dgis.web.configuration import RatesSection
 from dgis.web.connection import CERTIFICATE
 from dgis.web.problems import Problem
+from dgis.web.rates import Rates, network_of, retry_after
 from dgis.web.remembered import Remembered
 
 _log = structlog.get_logger(__name__)
@@ -48,12 +50,14 @@ class Logins:
         recorder: Recorder,
         clock: Callable[[], float] = time.monotonic,
         browsers: Browsers | None = None,
+        rates: Rates | None = None,
         clock_ms: Callable[[], int] = now_ms,
     ) -> None:
         self._authenticator = authenticator
         self._recorder = recorder
         self._clock = clock
         self._browsers = browsers
+        self._rates = rates or Rates.of(RatesSection())
         self._lock = threading.Lock()
         self._recorded: dict[bytes, float] = {}
         self._passcodes = CapacityLimiter(_PASSCODES_AT_ONCE)
@@ -84,12 +88,14 @@ class Logins:
         return judged
 
     async def _judged(self, request: Request) -> tuple[Presented, Verified]:
+        self.check_refusals(address_of(request))
         presented = presented_by(request)
         if isinstance(presented, Rejected):
             raise self.refused(presented, address_of(request), "")
         known = self._remembered.find(presented)
         if known is not None:
             self.admitted(known, presented, kind_of(presented))
+            self._bounded(known)
             return presented, known
         if presented.identity is None and self._browsers is not None:
             presented = await self._in_session(request, presented, self._browsers)
@@ -105,7 +111,23 @@ class Logins:
             raise self.refused(judged, presented.address, kind, offer_basic=offer)
         self.admitted(judged, presented, kind)
         self._remembered.proven(presented, judged)
+        self._bounded(judged)
         return presented, judged
+
+    def _bounded(self, who: Verified) -> None:
+        wait = self._rates.callers.take(named(caller_of(who)))
+        if wait:
+            raise _too_many("you ask more often than is answered; ask again later", wait)
+
+    def check_refusals(self, address: str) -> None:
+        """Judge nothing from where too much has been refused: nobody guesses as fast as they can.
+
+        Raises:
+            Problem: 429.
+        """
+        wait = self._rates.refusals.wait(network_of(address))
+        if wait:
+            raise _too_many("too much that this address presented was refused; try again later", wait)
 
     async def _in_session(self, request: Request, presented: Presented, browsers: Browsers) -> Presented:
         secret = browsers.secret(request)
@@ -115,6 +137,11 @@ class Logins:
         if isinstance(session, Rejected):
             raise self.refused(session, presented.address, "session")
         return replace(presented, session=session)
+
+    async def token(self, token: str, *, encrypted: bool) -> Judgement:
+        """Judge a token of a form as that of a request."""
+        check = partial(self._authenticator.judge, UserIdentity(JWT, token.encode()), encrypted=encrypted)
+        return await to_thread.run_sync(check, limiter=self._others)
 
     async def passcode(self, name: str, passcode: str, *, changing: bool = False) -> Judgement:
         """Verify name and passcode of a form, as those of a request; `changing`: another one is chosen."""
@@ -127,6 +154,8 @@ class Logins:
     ) -> Problem:
         """Record that somebody was turned away; return what to answer."""
         reason, words = ("", judged.words) if isinstance(judged, Stranger) else _named(judged.reason)
+        if isinstance(judged, Rejected) and judged.reason is not Reason.KEYS_AWAY:
+            self._rates.refusals.take(network_of(address))
         _log.warning("request_not_admitted", kind=kind, reason=words)
         detail = {"door": "http", "kind": kind, "reason": reason or "no_credential"}
         self._recorder.add(Happening(Event.LOGIN, "", Outcome.MINOR_FAILURE, address, detail=dict(detail)))
@@ -191,6 +220,10 @@ def refusal(judged: Rejected | Stranger, further: Sequence[str]) -> Problem:
 
 def _unauthorized(reason: str, words: str, challenge: str) -> Problem:
     return Problem(401, reason, words, {"WWW-Authenticate": challenge}, recorded=True)
+
+
+def _too_many(words: str, wait: float) -> Problem:
+    return Problem(429, "too_many", words, {"Retry-After": retry_after(wait)})
 
 
 def _named(reason: Reason) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from dgis.configuration import AssertionSet, Configuration
 from dgis.identity.configuration import IssuerEntry
 from dgis.retention.configuration import Quota, RetentionRule
 from dgis.sessions.configuration import SessionsSection
+from dgis.web.configuration import RatesSection
 from tests.gateway import PROJECT
 from tests.tools.markdown import DOCUMENTS, links, tables
 
@@ -32,6 +33,7 @@ SECTIONS = {
     "[[retention.rules]]": RetentionRule,
     "[[quotas]]": Quota,
     "[web.sessions]": SessionsSection,
+    "[web.rates]": RatesSection,
     **{
         f"[{name}]": field.annotation
         for name, field in Configuration.model_fields.items()
@@ -58,7 +60,7 @@ def default_of(key, field) -> str:
     if field.is_required():
         return "*required*"
     value = field.default
-    if isinstance(value, SessionsSection):
+    if isinstance(value, SessionsSection | RatesSection):
         return "*below*"
     if value is None or value == AssertionSet():
         return "*none*"

@@ -9,10 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
+from dgis.demo.files import write_files
+from tests import dcmtk
 from tests.browser import visit
 from tests.gateway import STOP_SECONDS, Gateway
 
@@ -108,6 +111,15 @@ def test_logging_out_everywhere_ends_every_session_and_logging_in_again_the_one_
         assert caller(gateway, with_cookie(one)).status_code == 401
 
 
+def test_an_operator_ends_the_sessions_of_somebody(gateway, browser):
+    with visit(browser) as seen:
+        log_in(seen.page, gateway)
+        seen.page.wait_for_selector("text=You are logged in")
+        assert gateway.json("account", "logout", NAME, "--issuer", "https://idp.example") == {"ended": 0}
+        assert gateway.json("account", "logout", NAME)["ended"] >= 1
+        assert caller(gateway, with_cookie(seen)).status_code == 401
+
+
 def test_a_form_of_another_site_does_not_get_through_a_browser(gateway, browser, tmp_path):
     """The other site is a file here: its origin is no gateway's."""
     trap = tmp_path / "trap.html"
@@ -200,3 +212,34 @@ def test_the_first_start_shows_a_passcode_once_and_it_must_be_changed(browser):
         assert "phi" not in grant["may"]
         again = gateway.cli("account", "first", check=False)
         assert again.returncode == 1
+
+
+# -- shares ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.dcmtk
+def test_a_share_link_opens_one_study_and_is_out_of_the_address(gateway, browser, tmp_path):
+    dcmtk.require_dcmtk()
+    write_files(tmp_path / "images", 1)
+    images = sorted((tmp_path / "images").rglob("*.dcm"))
+    dcmtk.storescu(gateway.address, images, "HOSPITAL_1", tmp_path)
+    gateway.wait_published()
+    studies = [each["StudyInstanceUID"] for each in gateway.json("find", "study")]
+    assert len(studies) > 1
+    asked = ("--until", (datetime.now(UTC) + timedelta(days=2)).isoformat(), "--reason", "second opinion")
+    made = gateway.json("grant", "share", "--study", studies[0], *asked)
+    with visit(browser) as seen:
+        sent = []
+        seen.page.on("request", lambda request: sent.append(request.url))
+        seen.page.goto(f"{gateway.web}/share#{made['token']}")
+        seen.page.wait_for_selector("text=You are logged in")
+        assert not [url for url in (*sent, seen.page.url) if "dgis_share_" in url]
+        cookies = with_cookie(seen)
+        for number, study in enumerate(studies):
+            question = {"study": study, "operation": "retrieve"}
+            told = ask("POST", gateway, "/api/explain", cookies=cookies, headers=OURS, json=question)
+            assert told.json()["granted"] is (number == 0)
+        gateway.cli("grant", "unshare", made["id"])
+        assert caller(gateway, cookies).status_code == 401
+        assert seen.errors == []
+    assert made["token"] not in gateway.log()

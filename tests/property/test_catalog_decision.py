@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, exists, false, literal, or_, select
 
-from catalog.callers import Assertions, Caller, Right
+from catalog.callers import SHARED, Assertions, Caller, Right
 from catalog.decision import (
     FIND_DEIDENTIFIED,
     FIND_ORIGINAL,
@@ -55,7 +55,7 @@ PENDING = {image.uid for image in IMAGES[::7]}
 WITHHELD = {image.uid for image in IMAGES[::5]} - PENDING
 PUBLISHED = [image for image in IMAGES if image.uid not in PENDING | WITHHELD]
 
-ISSUERS, USERS, ROLES = ("idp", None), ("ann", "bob"), ("reader", None)
+ISSUERS, USERS, ROLES = ("idp", SHARED, None), ("ann", "bob"), ("reader", None)
 CALLERS = st.builds(
     Caller,
     name=st.just("caller"),

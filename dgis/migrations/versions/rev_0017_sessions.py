@@ -1,4 +1,4 @@
-"""Sessions of browsers, tokens of accounts, passcodes for one login."""
+"""Sessions of browsers, tokens of accounts and of shares, passcodes for one login."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -36,6 +36,19 @@ def upgrade() -> None:
     op.create_index(op.f("ix_api_token_account"), "api_token", ["account"], unique=False)
     op.create_index(op.f("ix_api_token_until_ms"), "api_token", ["until_ms"], unique=False)
     op.create_table(
+        "share_token",
+        sa.Column("id", _exact(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("may", sa.Text(), nullable=False),
+        sa.Column("maker", _exact(), nullable=False),
+        sa.Column("made_ms", sa.BigInteger(), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_share_token")),
+        sa.UniqueConstraint("digest", name=op.f("uq_share_token_digest")),
+    )
+    op.create_index(op.f("ix_share_token_maker"), "share_token", ["maker"], unique=False)
+    op.create_index(op.f("ix_share_token_until_ms"), "share_token", ["until_ms"], unique=False)
+    op.create_table(
         "web_session",
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
@@ -53,6 +66,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("web_session")
+    op.drop_table("share_token")
     op.drop_table("api_token")
     with op.batch_alter_table("account", schema=None) as batch_op:
         batch_op.drop_column("one_time")

@@ -18,7 +18,7 @@ from dgis.identity.issuers import Issuers
 from dgis.roles.web import refusals
 from dgis.sessions.browsers import Browsers
 from dgis.sessions.desk import Desk, Recording
-from dgis.sessions.judging import AccountSessions, Sessions
+from dgis.sessions.judging import AccountSessions, Sessions, ShareSessions
 from dgis.sessions.oidc.desk import ProviderDesk, farewell
 from dgis.sessions.oidc.desk import routes as routes_of_providers
 from dgis.sessions.oidc.judging import OidcSessions
@@ -32,7 +32,7 @@ from dgis.web.application import application
 from dgis.web.limits import Limits
 from dgis.web.logins import Logins
 from dgis.web.tokens import Tokens
-from tests.unit.catalog.credentials.makers import NOW_S
+from tests.unit.catalog.credentials.makers import IDP, NOW_S, token_issuer
 
 NAME, PASSCODE = "dr-no", "crab key"
 HASH = hashed(PASSCODE)
@@ -56,14 +56,15 @@ class Door:
     app: object
     recorder: Recorder
     base: str = "http://127.0.0.1"
+    idp: object = None
 
     def ask(self, method, path, **given):
         async def asked():
-            transport = httpx.ASGITransport(self.app, client=("127.0.0.1", 1))
+            transport = httpx.ASGITransport(self.app, client=(address, 1))
             async with httpx.AsyncClient(transport=transport, base_url=self.base, cookies=cookies) as client:
                 return await client.request(method, path, **given)
 
-        cookies = given.pop("cookies", None)
+        cookies, address = given.pop("cookies", None), given.pop("client", "127.0.0.1")
         return asyncio.run(asked())
 
     def sign_in(self, name=NAME, passcode=PASSCODE, **given):
@@ -88,11 +89,16 @@ def engine():
     engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool, connect_args={"check_same_thread": False})
     for tables in (catalog_metadata, metadata):
         tables.create_all(engine)
+    seeded(engine)
+    yield engine
+    engine.dispose()
+
+
+def seeded(engine):
+    """One account."""
     with engine.begin() as connection:
         said = Assertions(user=NAME, institution="Hospital A")
         accounts.add(connection, Account(NAME, HASH, said, frozenset({Right.FIND, Right.PHI})))
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture
@@ -107,18 +113,22 @@ class Inline:
         step(*arguments)
 
 
-def made(engine, clock, url=None, providers=()):
+def made(engine, clock, url=None, providers=(), rates=None):
     """Another process of the same door has the same database and nothing else in common."""
     recorder = Recorder(engine, "test/web", clock)
     known = AccountSessions(engine, GATEWAY)
     store = Store(engine, 600, clock)
     by_issuer = {one.client.issuer: one for one in providers}
     oidc = OidcSessions(by_issuer, store, Inline(), clock)
-    judges = {SessionKind.ACCOUNT: known.judge, SessionKind.OIDC: oidc.judge}
+    judges = {
+        SessionKind.ACCOUNT: known.judge,
+        SessionKind.OIDC: oidc.judge,
+        SessionKind.SHARE: ShareSessions(engine, clock).judge,
+    }
     sessions = Sessions(store, judges)
     browsers = Browsers(sessions, url)
-    authenticator = Authenticator(Trust((), Issuers(), GATEWAY), engine, clock)
-    logins = Logins(authenticator, recorder, browsers=browsers)
+    authenticator = Authenticator(Trust((), Issuers({IDP: token_issuer()}), GATEWAY), engine, clock)
+    logins = Logins(authenticator, recorder, browsers=browsers, rates=rates)
     recording = Recording(engine, "test/web", clock)
     ways = tuple(one.client.name for one in providers)
     leave = lambda _request, held: farewell(providers, "http://127.0.0.1/login", held)  # noqa: E731

@@ -6,6 +6,8 @@ import pytest
 
 from catalog.credentials import accounts
 from dgis.identity.first import ADMINISTRATOR, make_first
+from dgis.web.configuration import RatesSection
+from dgis.web.rates import Rates
 from tests.unit.dgis.sessions.conftest import NAME, OURS, PASSCODE, made
 
 TYPED = {"name": NAME, "passcode": PASSCODE}
@@ -223,3 +225,26 @@ def test_each_login_and_logout_is_in_the_trail_and_no_secret_is(door, cookies):
     } <= told
     for secret in (PASSCODE, "wr0ng", *cookies.values()):
         assert secret not in repr([(one, one.detail) for one in entries])
+
+
+def test_who_guesses_from_one_address_is_held_up_and_others_are_not(engine, clock, cookies):
+    slow = made(engine, clock, rates=Rates.of(RatesSection(refused_per_minute=3), float))
+    for _ in range(2):
+        assert slow.sign_in(name="nobody", passcode="x").status_code == 401
+    assert slow.caller(headers={"Authorization": "Bearer x"}).status_code == 401
+    for held in (slow.sign_in(), slow.caller(cookies=cookies)):
+        assert (held.status_code, held.json()["reason"]) == (429, "too_many")
+        assert int(held.headers["retry-after"]) > 0
+    assert slow.caller(cookies=cookies, client="192.0.2.9").status_code == 200
+
+
+def test_nothing_presented_is_no_guess(engine, clock, cookies):
+    slow = made(engine, clock, rates=Rates.of(RatesSection(refused_per_minute=1), float))
+    assert [slow.caller().status_code for _ in range(5)] == [401] * 5
+    assert slow.caller(cookies=cookies).status_code == 200
+
+
+def test_one_caller_is_counted_from_wherever_it_asks(engine, clock, cookies):
+    slow = made(engine, clock, rates=Rates.of(RatesSection(caller_per_second=1, caller_burst=2), float))
+    answers = [slow.caller(cookies=cookies, client=f"192.0.2.{number}") for number in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
