@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from catalog.tables import DEID, PHI, Family, contributor
+from catalog.tables import DEID, FAMILIES, PHI, Family, contributor
 from dgis.cache.sql import in_lists
 from dgis.retention import holds
 from dgis.retention.configuration import RetentionRule
@@ -87,6 +87,20 @@ def known(connection: sa.Connection, only: Series) -> Series | None:
     """Return a series as it is now; None where it is gone."""
     found = list(_of(connection, only.family, [only.row]))
     return found[0] if found else None
+
+
+def named(connection: sa.Connection, study_uid: str, series_uid: str | None = None) -> list[Series]:
+    """Return the series of a study, or one of them, by UIDs: originals or pseudonyms; whoever contributed."""
+    found: list[Series] = []
+    for family in FAMILIES:
+        study, series = family.study.c, family.series.c
+        wanted = sa.select(series.id).join(family.study, study.id == series.study_row)
+        wanted = wanted.where(sa.or_(study.study_instance_uid == study_uid, series.study_key == study_uid))
+        if series_uid is not None:
+            by_uid = sa.or_(series.series_instance_uid == series_uid, series.series_key == series_uid)
+            wanted = wanted.where(by_uid)
+        found += _of(connection, family, connection.scalars(wanted).all())
+    return found
 
 
 def _in_order(found: list[Series]) -> list[Series]:

@@ -38,6 +38,7 @@ class Removing:
     rules: Sequence[RetentionRule]
     writer: str  # the chain of the trail
     caller: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +57,47 @@ def remove_series(engine: sa.Engine, series: Series, by: Removing, now_ms: int) 
         fence.hold(connection, series.patient_key)
         now = known(connection, series)
         rule = None if now is None else is_due(by.rules, now, now_ms)
-        held = holds.every(connection, [series.patient_key])
-        if rule is None or any(each.covers(*_keys(series)) for each in held):
+        if rule is None or _is_held(connection, series):
             return None
-        expired = expire_series(connection, series.row, series.family)
-        gone = _let_go(connection, expired, now_ms)
-        detail: dict[str, Json] = {
-            "what": "retention",
-            "keep_days": rule.keep_days,
-            "series": series.series_key,
-            "studies": [{"patient": series.patient_key, "study": series.study_key}],
-            "instances": len(expired.originals),
-            "deidentified": expired.forms,
-        }
-        happening = Happening(Event.DELETE, by.caller, patients=(series.patient_key,), detail=detail)
-        trail.append(connection, by.writer, [happening], now_ms)
-        failpoints.hit("retention.before_commit")
+        told: dict[str, Json] = {"what": "retention", "keep_days": rule.keep_days}
+        removed = _remove(connection, series, by, told, now_ms)
     failpoints.hit("retention.after_commit")
+    return removed
+
+
+def remove_asked(engine: sa.Engine, series: Series, by: Removing, now_ms: int) -> Removed | None:
+    """Delete a series because somebody asked; None where it is on hold, or images of it wait for the grid."""
+    with engine.begin() as connection:
+        fence.hold(connection, series.patient_key)
+        now = known(connection, series)
+        if now is None or now.pending or _is_held(connection, series):
+            return None
+        removed = _remove(connection, series, by, {"what": "asked"}, now_ms)
+    failpoints.hit("retention.after_commit")
+    return removed
+
+
+def _is_held(connection: sa.Connection, series: Series) -> bool:
+    return any(each.covers(*_keys(series)) for each in holds.every(connection, [series.patient_key]))
+
+
+def _remove(
+    connection: sa.Connection, series: Series, by: Removing, told: dict[str, Json], now_ms: int
+) -> Removed:
+    expired = expire_series(connection, series.row, series.family)
+    gone = _let_go(connection, expired, now_ms)
+    detail: dict[str, Json] = {
+        **told,
+        "series": series.series_key,
+        "studies": [{"patient": series.patient_key, "study": series.study_key}],
+        "instances": len(expired.originals),
+        "deidentified": expired.forms,
+    }
+    happening = Happening(
+        Event.DELETE, by.caller, address=by.address, patients=(series.patient_key,), detail=detail
+    )
+    trail.append(connection, by.writer, [happening], now_ms)
+    failpoints.hit("retention.before_commit")
     return Removed(len(expired.originals), expired.forms, expired.size_bytes, len(gone))
 
 

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from fastapi import APIRouter
 
 from dgis import fleet
-from dgis.api import auditing, granting, page, reading
+from dgis.api import auditing, deleting, granting, page, publishing, reading
 from dgis.api import jobs as asked
 from dgis.api.access import Access
 from dgis.cache.log import ReceiveLog
@@ -28,5 +28,7 @@ def interface(
         granting.routes(granting.Granting(access, writer), logins),
         auditing.routes(auditing.Auditing(access, writer), logins),
         asked.routes(jobs, logins),
+        deleting.routes(deleting.Deleting(access, writer), logins),
+        publishing.routes(publishing.Publishing(access, configuration.gateway.name), logins),
         page.routes(),
     ]

@@ -11,16 +11,18 @@ from catalog.audit.values import Event
 from catalog.callers import ALL_RIGHTS, Assertions, Right
 from catalog.credentials.values import Verified
 from catalog.grants import ANYONE, Grant, What, Who, every, write
-from catalog.tables import PHI
+from catalog.tables import DEID, PHI
 from dgis import overview
-from dgis.api import auditing, granting, page, reading
+from dgis.api import auditing, deleting, granting, jobs, page, publishing, reading
 from dgis.api.access import Access
+from dgis.dimse.services import Destination
 from dgis.publisher.tables import publish_part
+from dgis.retention import holds
 from dgis.trail.recorder import Recorder
 from dgis.web.application import application
 from dgis.web.limits import Limits
 from dgis.web.problems import Problem
-from tests.unit.dgis.site import PUBLISHER, phantom
+from tests.unit.dgis.site import CLEARED, PUBLISHER, phantom
 
 READ = frozenset({Right.FIND, Right.RETRIEVE})
 CALLERS = {
@@ -45,12 +47,16 @@ class Grid:
         clock = site.clock
         access = Access(site.engine, clock)
         writer = f"{site.name}/web"
+        destinations = {"WS": Destination("WS", "127.0.0.1", 1, CLEARED)}
         self.recorder = Recorder(site.engine, writer, clock)
         self.reading = reading.Reading(site.configuration, access, site.log, site.grid.fleet, self.recorder)
         routers = [
             reading.routes(self.reading, self),
             granting.routes(granting.Granting(access, writer), self),
             auditing.routes(auditing.Auditing(access, writer), self),
+            publishing.routes(publishing.Publishing(access, site.name), self),
+            deleting.routes(deleting.Deleting(access, writer), self),
+            jobs.routes(jobs.Jobs(access, site.name, writer, destinations), self),
             page.routes(),
         ]
         self.refused = []
@@ -67,7 +73,8 @@ class Grid:
         async def ask():
             transport = httpx.ASGITransport(self.app)
             async with httpx.AsyncClient(transport=transport, base_url="http://grid") as client:
-                return await client.request(method, f"/api{path}", **options)
+                whole = path if path.startswith("/dicom-web") else f"/api{path}"
+                return await client.request(method, whole, **options)
 
         return asyncio.run(ask())
 
@@ -97,6 +104,7 @@ def keys(site, grid):
     return {"published": by_state[True], "received": by_state[False], "record": record}
 
 
+NO_JOB = "0" * 32
 GIVE = {"who": {"user": "ann"}, "what": {}, "may": ["find"], "reason": "she reads"}
 OTHERS = [name for name in CALLERS if name not in {"boss", "cleared"}]
 NOT = dict.fromkeys([*OTHERS, "cleared"], 403) | {"stranger": 401}
@@ -117,6 +125,7 @@ TABLE = [
         dict.fromkeys(OTHERS, 404) | {"cleared": 200, "boss": 200, "stranger": 401},
     ),
     ("GET", "/series/1.2.3", {}, dict.fromkeys(CALLERS, 404) | {"stranger": 401}),
+    ("POST", "/series/1.2.3/publish", {}, NOT | {"boss": 409}),
     ("GET", "/nodes", {}, NOT | {"boss": 200}),
     ("GET", "/records/{record}", {}, NOT | {"boss": 200}),
     ("GET", "/records/nothing", {}, NOT | {"boss": 404}),
@@ -124,6 +133,18 @@ TABLE = [
     ("POST", "/grants", {"json": GIVE}, NOT | {"boss": 201}),
     ("DELETE", "/grants/4711", {}, NOT | {"boss": 409}),
     ("GET", "/audit", {}, NOT | {"boss": 200}),
+    ("GET", "/jobs", {}, dict.fromkeys(CALLERS, 200) | {"stranger": 401}),
+    (
+        "POST",
+        "/jobs",
+        {"json": {"study": "1.2.3", "destination": "WS"}},
+        dict.fromkeys(CALLERS, 404) | {"entitled to nothing": 403, "stranger": 401},
+    ),
+    ("GET", f"/jobs/{NO_JOB}", {}, dict.fromkeys(CALLERS, 404) | {"stranger": 401}),
+    ("DELETE", f"/jobs/{NO_JOB}", {}, dict.fromkeys(CALLERS, 404) | {"stranger": 401}),
+    ("DELETE", "/dicom-web/studies/1.2.3", {}, NOT | {"boss": 404}),
+    ("DELETE", "/dicom-web/studies/1.2.3/series/1.2.4", {}, NOT | {"boss": 404}),
+    ("DELETE", "/dicom-web/studies/1.2.3/series/1.2.4/instances/1.2.5", {}, NOT | {"boss": 501}),
     ("GET", "/docs", {}, dict.fromkeys([*CALLERS, "stranger"], 200)),
 ]
 
@@ -140,11 +161,19 @@ def test_everybody_has_what_the_table_says_and_nothing_else(grid, keys):
 
 def test_no_resource_is_missing_in_the_table(grid):
     described = grid.ask(None, "GET", "/openapi.json").json()["paths"]
-    routes = {(method.upper(), path) for path, methods in described.items() for method in methods}
+    routes = {
+        (method.upper(), path)
+        for path, methods in described.items()
+        for method in methods
+        if path.startswith("/api/")
+    }
     patterns = {
         ("GET", "/api/series/{key}"),
         ("GET", "/api/records/{key}"),
+        ("POST", "/api/series/{key}/publish"),
         ("DELETE", "/api/grants/{grant_id}"),
+        ("GET", "/api/jobs/{job_id}"),
+        ("DELETE", "/api/jobs/{job_id}"),
     }
     assert routes - patterns == {
         (method, f"/api{path}") for method, path, *_rest in TABLE if path.count("/") == 1 and path != "/docs"
@@ -271,8 +300,10 @@ def test_reading_the_trail_is_in_the_trail_and_pages_end(grid, site):
 
 @pytest.mark.parametrize("who", ["boss", "member"])
 def test_each_request_leaves_one_entry(grid, site, keys, who):
-    """What is refused leaves the refusal alone, which is recorded as it leaves."""
+    """What is refused leaves the refusal alone, recorded as it leaves; looking at jobs leaves nothing."""
     for method, path, options, said in TABLE[:-1]:
+        if (method, path) == ("GET", "/jobs"):
+            continue
         with site.engine.begin() as connection:
             before = len(trail.latest(connection, 1000))
         grid.refused.clear()
@@ -281,6 +312,70 @@ def test_each_request_leaves_one_entry(grid, site, keys, who):
         with site.engine.connect() as connection:
             added = len(trail.latest(connection, 1000)) - before
         assert (added, len(grid.refused)) == ((0, 1) if status >= 400 else (1, 0)), (path, said[who])
+
+
+def test_a_job_is_told_to_its_owner_and_to_administrators_with_a_tag(grid, site, keys):
+    with site.engine.connect() as connection:
+        study = connection.scalar(
+            sa.select(DEID.study.c.study_instance_uid)
+            .join(DEID.series, DEID.series.c.study_row == DEID.study.c.id)
+            .where(DEID.series.c.series_key == keys["published"])
+        )
+    wanted = {"study": study, "destination": "WS"}
+    assert grid.ask("member", "POST", "/jobs", json=wanted | {"destination": "NOWHERE"}).status_code == 404
+    asked = grid.ask("member", "POST", "/jobs", json=wanted)
+    assert (asked.status_code, asked.json()["state"]) == (202, "waiting")
+    path = f"/jobs/{asked.json()['id']}"
+    for who in ("member", "boss"):
+        shown = grid.ask(who, "GET", path)
+        assert shown.json() == asked.json()
+        assert grid.ask(who, "GET", "/jobs").json() == [asked.json()]
+    tag = {"If-None-Match": shown.headers["etag"]}
+    assert grid.ask("member", "GET", path, headers=tag).status_code == 304
+    for method in ("GET", "DELETE"):
+        assert grid.ask("cleared", method, path).status_code == 404
+    assert grid.ask("cleared", "GET", "/jobs").json() == []
+    assert grid.ask("member", "DELETE", path).status_code == 204
+    assert grid.ask("member", "DELETE", path).status_code == 409
+    cancelled = grid.ask("member", "GET", path, headers=tag)
+    assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
+
+
+def test_a_series_is_published_at_once_where_it_waits(grid, site, keys):
+    assert grid.ask("boss", "POST", f"/series/{keys['published']}/publish").status_code == 409
+    publisher = site.publisher()
+    assert not publisher.plan()  # it is not due
+    assert grid.ask("boss", "POST", f"/series/{keys['received']}/publish").status_code == 204
+    while publisher.plan() or publisher.run_once():
+        pass
+    assert grid.ask("boss", "GET", f"/series/{keys['received']}").json()["state"] == "published"
+
+
+def test_a_study_is_deleted_for_ever_unless_something_keeps_it(grid, site, keys):
+    published, received = phantom(2)[0], phantom(1, person=1)[0]
+
+    def delete(image, *further):
+        return grid.ask("boss", "DELETE", "/".join((f"/dicom-web/studies/{image.study_uid}", *further)))
+
+    waits = delete(received)  # it is in no record yet
+    assert (waits.status_code, waits.json()["detail"][:12]) == (409, "0 of 1 serie")
+    with site.engine.begin() as connection:
+        patient = connection.scalar(
+            sa.select(PHI.series.c.patient_key).where(PHI.series.c.series_key == keys["published"])
+        )
+        held = holds.add(connection, What(patient_key=patient), "a trial", "ann", site.clock())
+    assert delete(published).status_code == 409
+    with site.engine.begin() as connection:
+        holds.end(connection, held)
+    assert delete(published, "series", "1.2.3").status_code == 404
+    assert delete(published, "series", published.series_uid).status_code == 204
+    assert delete(published).status_code == 404
+    assert [each["series"] for each in grid.ask("boss", "GET", "/series").json()["items"]] == [
+        keys["received"]
+    ]
+    with site.engine.connect() as connection:
+        (entry,) = trail.latest(connection, 10, event=Event.DELETE)
+    assert (entry.happening.caller, entry.happening.detail["what"]) == ("boss <boss@>", "asked")
 
 
 def test_nothing_of_a_patient_is_in_what_is_told(grid, keys):
@@ -301,9 +396,10 @@ def test_the_page_of_the_routes_loads_and_runs_nothing(grid):
 def test_the_description_names_models_and_problems(grid):
     described = grid.ask(None, "GET", "/openapi.json").json()
     for path, methods in described["paths"].items():
-        for method, said in methods.items():
-            good = next(each for status, each in said["responses"].items() if status.startswith("2"))
-            if method != "delete":
-                assert "$ref" in str(good["content"]["application/json"]["schema"]), path
+        for said in methods.values():
+            good = next(status for status in said["responses"] if status.startswith("2"))
+            if good != "204":
+                schema = said["responses"][good]["content"]["application/json"]["schema"]
+                assert "$ref" in str(schema), path
             for status in ("401", "422", "503"):
                 assert "application/problem+json" in said["responses"][status]["content"], (path, status)

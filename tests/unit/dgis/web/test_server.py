@@ -77,10 +77,23 @@ def routes(release):
     return router
 
 
+def storing():
+    router = APIRouter(prefix="/dicom-web/studies")
+
+    @router.post("")
+    @router.post("/{study}")
+    async def store(request: Request):
+        return {"bytes": len(await request.body())}
+
+    return router
+
+
 @contextmanager
 def serving(limits=QUICK):
     heard, release = [], Release()
-    app = application([routes(release)], limits, lambda address, reason: heard.append((address, reason)))
+    app = application(
+        [routes(release), storing()], limits, lambda address, reason: heard.append((address, reason))
+    )
     server = WebServer(app, limits, lambda address: heard.append((address, "garbled")))
     server.heard, server.release = heard, release
     server.port = server.listen("127.0.0.1", 0)
@@ -140,6 +153,29 @@ def test_a_body_that_does_not_come_is_answered_and_not_waited_for(server):
     assert b"408" in said
     assert b"application/problem+json" in said
     wait_until(lambda: ("127.0.0.1", "too_slow") in server.heard, 10, "it is told of")
+
+
+def test_a_body_that_came_fast_may_not_then_be_silent_for_long():
+    """The lowest rate is an average: after much it would allow long silence."""
+    with serving(Limits(store_bytes=1 << 20, body_idle_seconds=0.5)) as server:
+        connection = connect(server)
+        announced = b"POST /dicom-web/studies HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+        connection.sendall(announced + bytes(900_000))
+        assert b"408" in ended(connection)
+
+
+def test_only_a_body_that_stores_may_be_long(server):
+    for path, status in (
+        (b"/echo", b"413"),
+        (b"/dicom-web/studies/1.2/3", b"413"),
+        (b"/dicom-web/studies/1.2", b"200"),
+    ):
+        connection = connect(server)
+        connection.sendall(
+            b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5000\r\n\r\n"
+        )
+        connection.sendall(bytes(5000))
+        assert status in ended(connection).partition(b"\r\n")[0]
 
 
 def test_a_body_that_is_too_long_is_refused_before_it_is_read(server):
