@@ -16,7 +16,7 @@ from tests.dcmtk import dataset_bytes, require_dcmtk
 from tests.gateway import PROJECT, Gateway
 from tests.tools.markdown import README, shell_blocks
 
-pytestmark = [pytest.mark.dcmtk, pytest.mark.xdist_group("readme")]
+pytestmark = [pytest.mark.dcmtk, pytest.mark.xdist_group("readme"), pytest.mark.timeout(600)]
 
 PORT, WORKSTATION_PORT, WEB_PORT = "11112", "11113", "8042"  # as the README has them
 AS_BY_DEFAULT = {  # and not as quick as other tests want it
@@ -25,7 +25,7 @@ AS_BY_DEFAULT = {  # and not as quick as other tests want it
     "DGIS__PUBLISH__INTERVAL_SECONDS": "1",
 }
 IDENTITY = (b"Phantomov", b"DEMO-7301946", b"ACC7301946A", b"19310417", b"20190823")
-SHELL_SECONDS = 200
+SHELL_SECONDS = 400
 
 
 def free_port() -> str:
@@ -110,6 +110,12 @@ def test_the_researcher_gets_as_many_images_and_no_identity(newcomer):
 def test_the_web_door_knows_the_account(newcomer):
     (said,) = (text for text in newcomer[1] if '"assertions"' in text)
     assert '"institution":["Demo Hospital"]' in said
+
+
+def test_three_lines_of_python_give_a_volume(newcomer):
+    (said,) = (text for text in newcomer[1] if " HU" in text)
+    images = len(list((newcomer[0] / "var" / "phantoms" / "ct").iterdir()))
+    assert re.search(rf"\({images}, \d+, \d+\) \(\d+\.\d+, \d+\.\d+, \d+\.\d+\) HU", said)
 
 
 def test_nothing_the_gateway_looked_at_was_in_trouble(newcomer):
