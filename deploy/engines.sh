@@ -3,7 +3,7 @@
 set -eu
 have() { command -v "$1" >/dev/null 2>&1; }
 there() { ls $1 >/dev/null 2>&1; }
-oidc="$(dirname "$0")/../tests/engines/oidc"
+engines="$(dirname "$0")/../tests/engines"
 
 missing=
 # need PACKAGES CHECK...: the packages are wanted where the check fails.
@@ -44,4 +44,7 @@ if [ -n "$missing" ]; then
     apt-get update -q
     apt-get install -q -y --no-install-recommends $missing
 fi
-[ -d "$oidc/node_modules" ] || npm ci --prefix "$oidc" --ignore-scripts --no-audit --no-fund  # as its lock file says, with digests
+# As their lock files say, with digests.
+for engine in oidc browser; do
+    [ -d "$engines/$engine/node_modules" ] || npm ci --prefix "$engines/$engine" --ignore-scripts --no-audit --no-fund
+done

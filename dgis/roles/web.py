@@ -23,6 +23,7 @@ from dgis.keyholder.client import KeyholderClient
 from dgis.parts import StartError, keyholder_socket, now_ms, scratch
 from dgis.pictures import resources, uri
 from dgis.pictures.desk import Desk
+from dgis.portal import routes as portal
 from dgis.rendering.renderer import Renderer
 from dgis.roles.interface import interface
 from dgis.roles.receiving import Receiving
@@ -108,6 +109,7 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
         resources.routes(dicomweb, desk),
         uri.routes(dicomweb, desk),
         *interface(configuration, engine, receiving.log, recorder, logins),
+        portal.routes(),
     ]
     server = WebServer(
         application(routers, limits, refused, rates.addresses, configuration.web.origins),
