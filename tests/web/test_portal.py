@@ -41,6 +41,10 @@ def gateway():
             said = ("--department", department, "--institution", institution)
             may = ("--may", "find", "--may", "retrieve", *further)
             gateway.cli("account", "add", name, *said, *may, typed=f"{PASSCODE}\n")
+        everything = ("--may", "administer", "--everything", "--reason", "runs it")
+        may = ("--may", "find", "--may", "retrieve", "--may", "administer")
+        gateway.cli("account", "add", "boss", *may, typed=f"{PASSCODE}\n")
+        gateway.cli("grant", "add", "--user", "boss", *everything)
         gateway.wait_published()
         yield gateway
 
@@ -239,11 +243,27 @@ def test_files_are_uploaded_and_found(gateway, page, screen, tmp_path):
 
 
 def test_the_grid_page_says_how_it_stands(gateway, browser, screen):
-    with signed_in(gateway, browser, "radiologist", screen) as visited:
+    with signed_in(gateway, browser, "boss", screen) as visited:
+        page = visited.page
+        page.goto("/#grid")
+        expect(page.get_by_text("Ready", exact=True)).to_be_visible()
+        expect(page.get_by_text("Every object has a good copy")).to_be_visible()
+        for name in ("node-a", "node-b", "node-c"):
+            expect(page.get_by_role("rowheader", name=name)).to_be_visible()
+        with page.expect_response(lambda answer: answer.url.endswith("/api/status")):
+            pass  # it looks again by itself
+        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), "it fits the screen"
+        shot(page, f"grid-{screen}")
+        require_no_serious_fault(page)
+        assert visited.errors == []
+
+
+def test_names_of_nodes_are_for_administrators(gateway, browser):
+    with signed_in(gateway, browser, "researcher", "desktop") as visited:
         visited.page.goto("/#grid")
-        expect(visited.page.get_by_text("Ready", exact=True)).to_be_visible()
-        shot(visited.page, f"grid-{screen}")
-        require_no_serious_fault(visited.page)
+        expect(visited.page.get_by_text("Every object has a good copy")).to_be_visible()
+        assert "node-a" not in visited.page.content()
+        assert visited.errors == []
 
 
 def test_dark_is_as_readable(gateway, browser):

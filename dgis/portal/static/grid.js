@@ -1,10 +1,11 @@
 // The state of the grid: what is under way, where copies lie, looked at anew every few seconds.
 
-import { json, Refused } from "./dicomweb.js";
+import { json } from "./dicomweb.js";
 import { count, make, say, show } from "./dom.js";
 import { bytes } from "./words.js";
 
 const SECONDS = 3;
+const SERIES = 12;
 
 /** Show the state until it is left. */
 export async function grid() {
@@ -13,9 +14,9 @@ export async function grid() {
   let timer = null;
   let left = false;
   const look = async () => {
-    const [ready, state] = await Promise.all([readiness(), status()]);
+    const drawn = cards(...(await Promise.all([readiness(), state()])));
     if (left) return;
-    body.replaceChildren(...cards(ready, state));
+    body.replaceChildren(...drawn);
     timer = setTimeout(look, SECONDS * 1000);
   };
   await look();
@@ -31,28 +32,25 @@ async function readiness() {
     const response = await fetch("/readyz");
     return await response.json();
   } catch {
-    return { status: "away", words: ["The gateway does not answer."] };
+    return { status: "away", missing: ["the gateway itself"] };
   }
 }
 
-async function status() {
+/** What is told; names of nodes are for who administers the grid, and then their health is asked for, too. */
+async function state() {
   try {
-    return await json("/api/status");
+    const [status, series] = await Promise.all([json("/api/status"), json(`/api/series?limit=${SERIES}`)]);
+    const nodes = status.copies.nodes ? await json("/api/nodes") : null;
+    return { status, series: series.items, nodes };
   } catch (error) {
-    if (error instanceof Refused && error.status === 404) return { missing: "This gateway does not tell its state over HTTP." };
-    return { missing: error.message };
+    return { refused: error.message };
   }
 }
 
-function cards(ready, state) {
-  const well = ready.status === "ready";
-  const first = card(
-    "Gateway",
-    make("p", { class: well ? "good" : "bad" }, well ? "Ready" : `Not ready: ${(ready.missing ?? []).join(", ")}`),
-    (ready.words ?? []).map((each) => make("p", { class: "small" }, each)),
-  );
-  if (state.missing) return [first, card("State", make("p", {}, state.missing))];
-  return [first, queue(state), copies(state), ...gateways(state), ...troubles(state)];
+function cards(ready, told) {
+  const first = gateway(ready, told.status);
+  if (told.refused) return [first, card("State", make("p", {}, told.refused))];
+  return [first, queue(told.status), copies(told.status), nodes(told.nodes), series(told.series)].filter(Boolean);
 }
 
 function card(title, ...children) {
@@ -64,60 +62,97 @@ function facts(pairs) {
   return make("dl", {}, rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, String(value))]));
 }
 
-function queue(state) {
-  const { waiting = 0, published = 0, raw_bytes: raw = 0, stored_bytes: stored = 0 } = state.parts ?? {};
-  const all = waiting + published;
+function head(...names) {
+  return make("thead", {}, make("tr", {}, names.map((each) => make("th", { scope: "col" }, each))));
+}
+
+function gateway(ready, status) {
+  const well = ready.status === "ready";
+  const words = [...(ready.words ?? []), ...(status?.copies.words ?? [])];
+  return card(
+    "Gateway",
+    make("p", { class: well ? "good" : "bad" }, well ? "Ready" : `Missing: ${(ready.missing ?? []).join(", ")}`),
+    words.map((each) => make("p", { class: "small" }, each)),
+    status
+      ? facts([
+          ["Patients", status.catalog.patients.toLocaleString("en")],
+          ["Studies", status.catalog.studies.toLocaleString("en")],
+          ["Conflicts", status.catalog.conflicts || null],
+        ])
+      : null,
+  );
+}
+
+function queue({ catalog, parts, cache }) {
   return card(
     "Publishing",
-    make("progress", { max: Math.max(all, 1), value: published, "aria-label": "Parts published" }),
+    make("progress", {
+      max: Math.max(catalog.received, 1),
+      value: catalog.received - catalog.pending,
+      "aria-label": "Images published",
+    }),
     facts([
-      ["Published", count(published, "part")],
-      ["Waiting", count(waiting, "part")],
-      ["Received", raw ? bytes(raw) : null],
-      ["On the nodes", stored ? bytes(stored) : null],
+      ["Received", count(catalog.received, "image")],
+      ["On the way", count(catalog.pending, "image")],
+      ["Sealed whole", catalog.withheld ? count(catalog.withheld, "image") : null],
+      ["As received", bytes(parts.raw_bytes)],
+      ["In the grid", bytes(parts.stored_bytes)],
+      ["Cache", `${bytes(cache.used_bytes)} of ${bytes(cache.max_bytes)}`],
     ]),
   );
 }
 
-function copies(state) {
-  const nodes = Object.entries(state.copies?.nodes ?? {});
-  const rows = nodes.map(([name, states]) => {
-    const others = Object.entries(states).filter(([kind, number]) => kind !== "available" && number);
-    return make(
+function copies({ copies: told }) {
+  const kinds = Object.entries(told.kinds);
+  const sum = (name) => kinds.reduce((all, [, kind]) => all + (kind[name] ?? 0), 0);
+  const missing = sum("under_rule");
+  const lost = sum("without_copy");
+  return card(
+    "Copies",
+    make("p", { class: lost ? "bad" : "good" }, lost ? `${count(lost, "object")} without a good copy` : "Every object has a good copy"),
+    facts([
+      ["Objects", sum("objects").toLocaleString("en")],
+      ["Good copies", told.available.toLocaleString("en")],
+      ["Waiting for copies", missing ? missing.toLocaleString("en") : "none"],
+      ["To be moved", sum("to_move") || null],
+    ]),
+  );
+}
+
+function nodes(told) {
+  if (!told?.length) return null;
+  const rows = told.map((each) =>
+    make(
       "tr",
       {},
-      make("th", { scope: "row" }, name),
-      make("td", { class: "number" }, (states.available ?? 0).toLocaleString("en")),
-      make("td", {}, others.map(([kind, number]) => `${number} ${kind}`).join(", ") || "none"),
-    );
-  });
-  const heads = ["Node", "Copies", "Under way or in trouble"].map((each) => make("th", { scope: "col" }, each));
-  return card(
-    "Nodes",
-    rows.length
-      ? make("table", {}, make("thead", {}, make("tr", {}, heads)), make("tbody", {}, rows))
-      : make("p", {}, "No copy lies on any node yet."),
-    (state.copies?.words ?? []).map((each) => make("p", { class: "small" }, each)),
-  );
-}
-
-function gateways(state) {
-  const known = state.gateways ?? [];
-  if (known.length < 2) return [];
-  const rows = known.map((each) => make("li", {}, Object.values(each).filter((value) => typeof value === "string").join(" · ")));
-  return [card("Gateways", make("ul", {}, rows))];
-}
-
-function troubles(state) {
-  const waiting = state.waiting ?? [];
-  if (!waiting.length) return [];
-  const rows = waiting.map((each) =>
-    make(
-      "li",
-      {},
-      make("span", {}, `${count(each.instances ?? 0, "image")}: ${each.step}`),
-      each.last_error ? make("span", { class: "bad small" }, each.last_error) : null,
+      make("th", { scope: "row" }, each.name),
+      make("td", { class: each.answers ? "good" : "bad" }, each.health),
+      make("td", {}, each.state),
+      make("td", { class: "number" }, (each.copies.available ?? 0).toLocaleString("en")),
+      make("td", { class: "number" }, bytes(each.bytes)),
     ),
   );
-  return [card("On the way", make("ul", { class: "log" }, rows))];
+  return wide("Nodes", make("table", {}, head("Node", "Health", "State", "Copies", "Holds"), make("tbody", {}, rows)));
+}
+
+function series(told) {
+  if (!told.length) return null;
+  const rows = told.map((each) =>
+    make(
+      "tr",
+      {},
+      make("th", { scope: "row" }, new Date(each.last_received_ms).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" })),
+      make("td", {}, each.modality),
+      make("td", { class: "number" }, each.instances.toLocaleString("en")),
+      make("td", {}, each.pending ? `${each.state}, ${each.pending} on the way` : each.state),
+      make("td", { class: "bad" }, each.last_error ?? ""),
+    ),
+  );
+  return wide("Latest series", make("table", {}, head("Received", "Modality", "Images", "State", "Trouble"), make("tbody", {}, rows)));
+}
+
+function wide(title, table) {
+  const section = card(title, make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": title }, table));
+  section.classList.add("wide");
+  return section;
 }

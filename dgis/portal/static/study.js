@@ -1,6 +1,6 @@
 // One study: its series, and the one that is looked at.
 
-import { json, picture, Refused, search } from "./dicomweb.js";
+import { picture, Refused, search } from "./dicomweb.js";
 import { count, make, say, show } from "./dom.js";
 import { thumbnail } from "./studies.js";
 import { Viewer } from "./viewer.js";
@@ -42,52 +42,11 @@ export async function study(about, go) {
       "div",
       { class: "heading" },
       make("div", {}, make("h1", {}, about.name), make("p", { class: "small" }, [about.id, about.date, about.description].filter(Boolean).join(" · "))),
-      make("div", { class: "acts" }, send(about), make("a", { class: "button", href: "#studies" }, "All studies")),
+      make("div", { class: "acts" }, make("a", { class: "button", href: "#studies" }, "All studies")),
     ),
     make("div", { class: "study" }, make("section", { "aria-label": "Series" }, list), viewer.element),
   );
   if (buttons.length) await choose(buttons[0], found[0].text("0020000E"));
   else say("This study has no series that you may see.", true);
   return () => viewer.close();
-}
-
-/** A button that opens the choice of destinations. */
-function send(about) {
-  const dialog = make("dialog", { "aria-labelledby": "send-title" });
-  const open = async () => {
-    dialog.replaceChildren(...(await choices(about, dialog)));
-    dialog.showModal();
-  };
-  return make("span", {}, make("button", { type: "button", click: open }, "Send to…"), dialog);
-}
-
-async function choices(about, dialog) {
-  const close = make("button", { type: "button", click: () => dialog.close() }, "Close");
-  const title = make("h2", { id: "send-title" }, "Send this study");
-  let names;
-  try {
-    const said = await json("/api/destinations");
-    names = (Array.isArray(said) ? said : said?.destinations ?? []).map((each) => each.name ?? each.ae_title ?? each);
-  } catch (error) {
-    const words = error.status === 404 ? "This gateway offers no destinations over HTTP." : error.message;
-    return [title, make("p", {}, words), close];
-  }
-  if (!names.length) return [title, make("p", {}, "No destination is configured."), close];
-  const said = make("p", { role: "status" });
-  const buttons = names.map((name) => make("button", { type: "button", click: () => start(name) }, name));
-  const start = async (name) => {
-    for (const each of buttons) each.disabled = true;
-    try {
-      await json("/api/jobs", {
-        method: "POST",
-        headers: { "Content-Type": "application/json", Accept: "application/json" },
-        body: JSON.stringify({ kind: "send", study: about.uid, destination: name }),
-      });
-      said.textContent = `Sending to ${name} has begun; the grid page shows how far it is.`;
-    } catch (error) {
-      said.textContent = error.message;
-      for (const each of buttons) each.disabled = false;
-    }
-  };
-  return [title, make("div", { class: "choices" }, buttons), said, close];
 }
