@@ -10,15 +10,16 @@ import pytest
 from playwright.sync_api import expect
 
 from dgis.demo import kinds, phantoms
-from dgis.demo.peer import Peer
+from dgis.demo.peer import Peer, workstation
 from dgis.demo.people import PEOPLE
 from storage_nodes.record.part10 import file_head
-from tests.browser import visit
+from tests.browser import WAIT_MS, visit
 from tests.gateway import Gateway
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("web-portal")]
 
 PASSCODE = "a long enough phrase"
+expect.set_options(timeout=4 * WAIT_MS)  # beside other work a machine takes its time
 AXE = Path(__file__).resolve().parents[1] / "engines" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 SCREENS = {"desktop": {"width": 1280, "height": 860}, "phone": {"width": 390, "height": 844}}
 SERIOUS = {"serious", "critical"}
@@ -28,7 +29,10 @@ SHOTS = os.environ.get("DGIS_TEST_SCREENSHOTS")
 
 @pytest.fixture(scope="module")
 def gateway():
-    with Gateway() as gateway:
+    with (
+        workstation("HOSPITAL_WS") as (port, _images),
+        Gateway(destinations={"HOSPITAL_WS": port}) as gateway,
+    ):
         peer = Peer("HOSPITAL1", gateway.address)
         for place, person in enumerate(PEOPLE):
             for kind in (kinds.CT, kinds.MR)[: 2 - place % 2]:
@@ -256,6 +260,24 @@ def test_the_grid_page_says_how_it_stands(gateway, browser, screen):
         shot(page, f"grid-{screen}")
         require_no_serious_fault(page)
         assert visited.errors == []
+
+
+def test_a_study_is_sent_to_a_destination(gateway, browser):
+    with signed_in(gateway, browser, "radiologist", "desktop") as visited:
+        page = visited.page
+        open_study(page, "Phantomov")
+        page.get_by_role("button", name="Send to").click()
+        page.get_by_label("Destination").fill("NOWHERE")
+        with page.expect_response(lambda answer: answer.url.endswith("/api/jobs")) as refused:
+            page.get_by_role("button", name="Send", exact=True).click()
+        expect(page.get_by_text(refused.value.json()["detail"])).to_be_visible()
+        (complaint,) = visited.errors  # the browser's own, of the refusal
+        assert complaint.endswith("/api/jobs)")
+        page.get_by_label("Destination").fill("HOSPITAL_WS")
+        page.get_by_role("button", name="Send", exact=True).click()
+        expect(page.get_by_text("Done: 14 images sent.")).to_be_visible()
+        shot(page, "send")
+        require_no_serious_fault(page)
 
 
 def test_names_of_nodes_are_for_administrators(gateway, browser):

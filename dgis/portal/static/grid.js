@@ -62,8 +62,11 @@ function facts(pairs) {
   return make("dl", {}, rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, String(value))]));
 }
 
+const NUMBERS = new Set(["Copies", "Holds", "Images"]);
+
 function head(...names) {
-  return make("thead", {}, make("tr", {}, names.map((each) => make("th", { scope: "col" }, each))));
+  const cell = (each) => make("th", { scope: "col", class: NUMBERS.has(each) ? "number" : null }, each);
+  return make("thead", {}, make("tr", {}, names.map(cell)));
 }
 
 function gateway(ready, status) {
