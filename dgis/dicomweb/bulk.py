@@ -193,7 +193,8 @@ async def _answer(door: WebDoor, transfer: Transfer, bodies: Bodies, offer: Offe
     except AWAY as error:
         raise not_now() from error
     except _UNREADABLE as error:
-        raise Problem(404, "nothing_of_it", "it holds nothing that can be had so") from error
+        words = "it holds nothing that can be had so"
+        raise Problem(404, "nothing_of_it", words, recorded=True) from error
 
 
 def _typed(name: str, syntax: str) -> str:

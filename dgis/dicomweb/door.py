@@ -39,7 +39,8 @@ class WebDoor:
             return self.url.rstrip("/") + ROOT
         host = next((value for name, value in request.scope["headers"] if name == b"host"), b"")
         said = host.decode("latin-1")
-        if not _HOST.fullmatch(said):
-            server = request.scope.get("server") or ("127.0.0.1", None)
-            said = f"{server[0]}:{server[1]}"
+        address, port = request.scope.get("server") or ("127.0.0.1", None)
+        # Some clients leave the port out of the field; whoever names the very address came by its port.
+        if port is not None and (not _HOST.fullmatch(said) or said == address):
+            said = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         return f"{request.scope['scheme']}://{said}{ROOT}"

@@ -35,9 +35,9 @@ def asker_of(who: Verified, address: str) -> Asker:
 
 
 def not_now() -> Problem:
-    """Return the answer where an image is known and cannot be had now."""
+    """Return the answer where an image is known and cannot be had now; its transfer has recorded it."""
     words = "no copy of it can be read now, or no worker opens its seal; ask again later"
-    return Problem(503, "not_now", words, {"Retry-After": _AGAIN_SECONDS})
+    return Problem(503, "not_now", words, {"Retry-After": _AGAIN_SECONDS}, recorded=True)
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from starlette.requests import Request
 from starlette.responses import Response
 
+from deid.elements import WalkError
 from dgis.dicomweb.accept import ANY, Acceptable, acceptable, not_acceptable
 from dgis.dicomweb.door import WebDoor
 from dgis.dicomweb.feeding import Feed, begin
@@ -14,6 +15,8 @@ from dgis.dicomweb.named import Named
 from dgis.dicomweb.parameters import Parameters
 from dgis.dicomweb.syntaxes import DICOM, chosen
 from dgis.retriever.outgoing import Sendable
+from dgis.transcode.errors import TranscodeError
+from dgis.web.problems import Problem
 from storage_nodes.record.part10 import file_head
 
 
@@ -34,7 +37,8 @@ async def instances(door: WebDoor, request: Request) -> Response:
     kept = [syntax for syntax in syntaxes if syntax is not None]
     if len(kept) != len(syntaxes):
         transfer.end("not_acceptable")
-        raise not_acceptable("some of it cannot be had in a transfer syntax that is asked for")
+        words = "some of it cannot be had in a transfer syntax that is asked for"
+        raise Problem(406, "not_acceptable", words, recorded=True)
     if single:
         pieces = _file(door.images, transfer.instances[0], kept[0])
         return await _begun(door, transfer, _counted(transfer, pieces), f"{DICOM}; transfer-syntax={kept[0]}")
@@ -54,6 +58,9 @@ async def _begun(door: WebDoor, transfer: Transfer, pieces: Iterator[Buffer], me
         return await begin(Feed(pieces, transfer.end), door.threads, media_type)
     except AWAY as error:
         raise not_now() from error
+    except (TranscodeError, WalkError) as error:
+        words = "it cannot be had in a transfer syntax that is asked for: ask for it as it lies"
+        raise Problem(406, "not_convertible", words, recorded=True) from error
 
 
 def _parts(images: Images, transfer: Transfer, syntaxes: list[str]) -> Iterator[Part]:

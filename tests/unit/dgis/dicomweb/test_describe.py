@@ -44,7 +44,7 @@ def test_metadata_is_the_header_without_what_is_long(shared, caller):
     assert len(answers) == len(IMAGES)
     for path, told in zip(paths, answers, strict=True):
         assert list(told) == sorted(told)
-        assert told.pop("7FE00010")["BulkDataURI"] == f"http://gateway/dicom-web{path}/bulkdata/7FE00010"
+        assert told.pop("7FE00010")["BulkDataURI"] == f"http://gateway:80/dicom-web{path}/bulkdata/7FE00010"
         assert told.pop("00080005", {"Value": ["ISO_IR 192"]})["Value"] == ["ISO_IR 192"]
         assert told == comparable(as_stored(shared, path, caller))
         (alone,) = shared.get(f"{path}/metadata", caller).json()

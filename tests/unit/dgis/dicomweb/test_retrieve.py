@@ -5,6 +5,8 @@ import pytest
 
 from catalog.callers import Right
 from dgis.retriever.records import NotHere
+from dgis.transcode.errors import TranscodeError
+from tests.gateway import wait_until
 from tests.unit.dgis.dicomweb.conftest import dataset, parts
 from tests.unit.dgis.site import CLEARED, UNCLEARED, phantom
 
@@ -85,6 +87,32 @@ def test_what_cannot_be_had_now_is_503_before_anything_left(web):
     assert (answer.status_code, answer.json()["reason"]) == (503, "not_now")
     assert answer.headers["retry-after"]
     assert [each.detail["words"] for each in web.recorded("transfer")] == ["NotHere"]
+
+
+def test_what_cannot_be_decoded_is_told_before_anything_left(web, monkeypatch):
+    retriever = type(web.door.images.retriever)
+    prepare = retriever.prepare
+
+    def compressed(self, refs):
+        return [replace(each, transfer_syntax="1.2.840.10008.1.2.4.70") for each in prepare(self, refs)]
+
+    def convert(_self, _instance, _target):
+        raise TranscodeError("no such image")
+        yield b""
+
+    monkeypatch.setattr(retriever, "prepare", compressed)
+    monkeypatch.setattr(type(web.door.images.transcoder), "convert", convert)
+    path = web.paths(CLEARED)[0]
+    answer = web.get(path, CLEARED, 'multipart/related; type="application/dicom"')
+    assert (answer.status_code, answer.json()["reason"]) == (406, "not_convertible")
+    asked = 'multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.4.50'
+    assert web.get(path, CLEARED, asked).status_code == 406
+    words = wait_until(
+        lambda: [each.detail["words"] for each in web.in_trail("transfer")][1:] and web.in_trail("transfer"),
+        60,
+        "both are recorded",
+    )
+    assert {each.detail["words"] for each in words} == {"TranscodeError", "not_acceptable"}
 
 
 def test_what_breaks_off_half_way_has_no_end(web, monkeypatch):

@@ -189,7 +189,7 @@ def test_every_level_by_every_path(shared):
             found = shared.get(path, caller).json()
             assert {each["00080018"]["Value"][0] for each in found} == instances
             urls = {each["00081190"]["Value"][0] for each in found}
-            assert urls == {f"http://gateway/dicom-web{each}" for each in shared.paths(caller)}
+            assert urls == {f"http://gateway:80/dicom-web{each}" for each in shared.paths(caller)}
         for path in ("/series", f"/studies/{study}/series"):
             (found,) = shared.get(path, caller).json()
             assert found["0020000E"]["Value"] == [series]
@@ -281,3 +281,19 @@ def test_every_search_is_in_the_trail(web):
     well, refused = web.recorded("query")
     assert (well.outcome.name, well.detail["matches"]) == ("SUCCESS", 1)
     assert (refused.outcome.name, refused.detail["reason"]) == ("MINOR_FAILURE", "value")
+
+
+@pytest.mark.parametrize(
+    ("host", "base"),
+    [
+        ("grid.example", "http://grid.example"),
+        ("grid.example:8042", "http://grid.example:8042"),
+        ("gateway", "http://gateway:80"),  # the address that was connected to, without its port
+        ("[::1]:8042", "http://[::1]:8042"),
+        ('evil"/><script>', "http://gateway:80"),
+        ("x" * 300, "http://gateway:80"),
+    ],
+)
+def test_urls_are_under_the_host_that_was_asked_if_it_is_one(shared, host, base):
+    (found,) = shared.get("/studies", headers={"Host": host}).json()
+    assert found["00081190"]["Value"][0].startswith(f"{base}/dicom-web/studies/")
