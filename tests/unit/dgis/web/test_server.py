@@ -33,7 +33,7 @@ class Release(threading.Event):
         self.reached = threading.Event()
 
 
-def routes(release):
+def routes(release):  # noqa: C901 (one route a trouble)
     router = APIRouter()
 
     @router.get("/quick")
@@ -49,6 +49,15 @@ def routes(release):
         release.reached.set()
         assert release.wait(30)
         return {"said": "slow"}
+
+    @router.get("/long")
+    def long():
+        def pieces():
+            yield b"begun"
+            assert release.wait(30)
+            yield b" and done"
+
+        return StreamingResponse(pieces())
 
     @router.get("/broken/{name}")
     def broken(name: str):
@@ -191,6 +200,13 @@ def test_a_body_without_a_length_is_refused_where_it_becomes_too_long(server):
 
 def test_a_body_within_the_bounds_is_taken(server):
     assert httpx.post(f"{server.url}/echo", content=b"x" * 1000).json() == {"bytes": 1000}
+
+
+def test_an_answer_may_take_longer_than_a_body(server):
+    """The framework waits for the client's leaving meanwhile, which is no body that comes too slowly."""
+    threading.Timer(3 * QUICK.body_grace_seconds, server.release.set).start()
+    assert httpx.get(f"{server.url}/long", timeout=30).text == "begun and done"
+    assert server.heard == []
 
 
 def test_a_client_that_does_not_take_its_answer_is_cut(server):
