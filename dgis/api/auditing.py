@@ -14,6 +14,7 @@ from dgis.api.access import Access
 from dgis.api.models import AuditPage
 from dgis.api.paging import Cursor, Limit, read_cursor, write_cursor
 from dgis.api.problems import problems
+from dgis.api.text import PRINTABLE
 from dgis.trail.words import entry_json
 from dgis.web.logins import Logins, address_of, caller_of
 
@@ -24,9 +25,9 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     event: Event | None = None
-    caller: Annotated[str | None, Field(max_length=600, description="the whole name, as entries have it")] = (
-        None
-    )
+    caller: Annotated[
+        str | None, Field(max_length=600, pattern=PRINTABLE, description="the whole name, as entries have it")
+    ] = None
     after: Cursor = None
     limit: Limit = 100
 

@@ -18,7 +18,9 @@ from dgis.retention.removal import Removing, remove_asked
 from dgis.web.logins import Logins, address_of, caller_of
 from dgis.web.problems import Problem
 
-_Uid = Annotated[str, Path(pattern=r"^[0-9.]{1,64}$", description="original, or pseudonym")]
+_Uid = Annotated[
+    str, Path(max_length=64, pattern=r"^[0-9]+(\.[0-9]+)*$", description="original, or pseudonym")
+]
 
 
 class Deleting:

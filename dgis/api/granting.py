@@ -16,6 +16,7 @@ from catalog.release import named
 from dgis.api.access import Access
 from dgis.api.models import GrantDocument
 from dgis.api.problems import problems
+from dgis.api.text import PRINTABLE
 from dgis.erasure.held import Names
 from dgis.erasure.subject import NobodyMeant
 from dgis.granting import acts
@@ -25,8 +26,8 @@ from dgis.granting.words import grant_json
 from dgis.web.logins import Logins, address_of, caller_of
 from dgis.web.problems import Problem
 
-_Value = Annotated[str, Field(min_length=1, max_length=LONGEST_VALUE)]
-_Uid = Annotated[str, Field(pattern=r"^[0-9.]{1,64}$")]
+_Value = Annotated[str, Field(min_length=1, max_length=LONGEST_VALUE, pattern=PRINTABLE)]
+_Uid = Annotated[str, Field(max_length=64, pattern=r"^[0-9]+(\.[0-9]+)*$")]
 _GrantId = Annotated[int, Path(ge=1, lt=1 << 63, description="as the list says")]
 
 
@@ -72,7 +73,9 @@ class GrantWanted(BaseModel):
     effect: Annotated[str, Field(pattern="^(allow|deny)$")] = "allow"
     from_ms: Annotated[int, Field(ge=0, le=FOR_EVER_MS)] = 0
     until_ms: Annotated[int, Field(ge=1, le=FOR_EVER_MS)] | None = None
-    reason: Annotated[str, Field(min_length=1, max_length=1000, description="let it name no patient")]
+    reason: Annotated[
+        str, Field(min_length=1, max_length=1000, pattern=PRINTABLE, description="let it name no patient")
+    ]
 
 
 class Granting:

@@ -24,7 +24,9 @@ from dgis.web.problems import Problem
 
 _MOST_UNFINISHED = 100
 _JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
-_Uid = Annotated[str, Field(pattern=r"^[0-9.]{1,64}$", description="original, or pseudonym")]
+_Uid = Annotated[
+    str, Field(max_length=64, pattern=r"^[0-9]+(\.[0-9]+)*$", description="original, or pseudonym")
+]
 _NO_JOB = Problem(404, "no_such_job", "no job of that id is yours")
 
 

@@ -35,7 +35,7 @@ _OPEN = ("catalog", "cache", "parts", "scrub")
 _NO_SERIES = Problem(404, "no_such_series", "no series of that key that this caller may find")
 
 _Key = Annotated[str, Path(pattern=r"^[0-9.]{1,64}$", description="the series' pseudonym")]
-_RecordKey = Annotated[str, Path(pattern=r"^[0-9A-Za-z_.-]{1,128}$", description="a record's key")]
+_RecordKey = Annotated[str, Path(pattern=r"^[a-z0-9-][a-z0-9.-]{0,127}$", description="a record's key")]
 
 
 @dataclass
