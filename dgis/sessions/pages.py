@@ -72,7 +72,8 @@ def welcome(said: Mapping[str, Sequence[str]], *, account: bool) -> HTMLResponse
     out = _form("/logout", "", "Log out")
     everywhere = _form("/logout", _hidden("everywhere", "yes"), "Log out everywhere", first=False)
     link = '<p><a href="/login/passcode">Change the passcode</a></p>\n' if account else ""
-    return _page("You are logged in", f"<dl>{rows}</dl>\n{out}{everywhere}{link}")
+    studies = '<p><a href="/">Look at studies</a></p>\n'
+    return _page("You are logged in", f"<dl>{rows}</dl>\n{studies}{out}{everywhere}{link}")
 
 
 def share(refused: str = "", status: int = 200) -> HTMLResponse:

@@ -48,6 +48,7 @@ class Logins:
         self,
         authenticator: Authenticator,
         recorder: Recorder,
+        *,
         clock: Callable[[], float] = time.monotonic,
         browsers: Browsers | None = None,
         rates: Rates | None = None,
