@@ -12,19 +12,12 @@ from catalog.audit.values import Event, Happening, Outcome
 from dgis import supervisor
 from dgis.chores.door import using
 from dgis.configuration import Configuration
-from dgis.dicomweb.door import WebDoor
-from dgis.dicomweb.feeding import Threads
-from dgis.dicomweb.images import Images
-from dgis.dicomweb.pages import Pages
-from dgis.dicomweb.routes import routes as routes_of_dicomweb
 from dgis.identity.authenticate import Authenticator
 from dgis.identity.tls import Clients, TlsError, server_context
 from dgis.keyholder.client import KeyholderClient
-from dgis.parts import StartError, keyholder_socket, now_ms, scratch
-from dgis.pictures import resources, uri
-from dgis.pictures.desk import Desk
+from dgis.parts import StartError, keyholder_socket, now_ms
 from dgis.portal import routes as portal
-from dgis.rendering.renderer import Renderer
+from dgis.roles.giving import Giving
 from dgis.roles.interface import interface
 from dgis.roles.receiving import Receiving
 from dgis.roles.serving import serving
@@ -81,19 +74,7 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
     receiving = Receiving(configuration, engine, keyholder, recorder)
     refused = refusals(recorder)
     sending = serving(configuration, engine, receiving.log.files, keyholder, writer)
-    images = Images(
-        sending.releases,
-        sending.retriever,
-        sending.shelf,
-        sending.index,
-        sending.transcoder,
-        recorder,
-        scratch(configuration),
-    )
-    threads = Threads()
-    dicomweb = WebDoor(images, logins, threads, Pages(), configuration.web.url)
-    renderer = Renderer()
-    desk = Desk(images, renderer, engine)
+    giving = Giving(configuration, engine, sending, recorder, logins)
     issuing = credentials.Issuing(keyholder, logins, now_ms, configuration.web.acs_url)
     routers = [
         health.routes(readiness),
@@ -104,10 +85,8 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
         routes_of_shares(Shares(engine, writer, now_ms), logins),
         *site.routes(logins, Recording(engine, writer, now_ms)),
         routes_of_explaining(explaining, logins),
-        routes_of_dicomweb(dicomweb),
         routes_of_storing(receiving.storing, logins, configuration.web.url),
-        resources.routes(dicomweb, desk),
-        uri.routes(dicomweb, desk),
+        *giving.routes(),
         *interface(configuration, engine, receiving.log, recorder, logins),
         portal.routes(),
     ]
@@ -125,8 +104,7 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
     _log.info("web_open", **addresses)
     until_stopped(supervised=ready is not None)
     server.stop()
-    threads.close()
-    renderer.close()
+    giving.close()
     receiving.stop()
     site.close()
     notes.stop()

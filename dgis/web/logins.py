@@ -52,7 +52,6 @@ class Logins:
         clock: Callable[[], float] = time.monotonic,
         browsers: Browsers | None = None,
         rates: Rates | None = None,
-        clock_ms: Callable[[], int] = now_ms,
     ) -> None:
         self._authenticator = authenticator
         self._recorder = recorder
@@ -63,7 +62,7 @@ class Logins:
         self._recorded: dict[bytes, float] = {}
         self._passcodes = CapacityLimiter(_PASSCODES_AT_ONCE)
         self._others = CapacityLimiter(_OTHERS_AT_ONCE)
-        self._remembered = Remembered(clock, clock_ms)
+        self._remembered = Remembered(clock, now_ms)
 
     async def admit(self, request: Request) -> Verified:
         """Return who makes a request.
