@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -68,15 +68,25 @@ def viewer(
         # What is remembered of grants mostly stands: the transaction is narrowed by it in the same round trip
         # that tells whether it does.
         known = [each for one in asked if (each := remembered(connection, one)) is not None]
-        narrowed = _seen(right, callers, known, reach) if len(known) == len(asked) else None
+        narrowed = _seen(right, callers, known) if len(known) == len(asked) else None
         epoch = _narrow(connection, narrowed, now_ms)
         if narrowed is not None and all(each.epoch == epoch for each in known):
-            return Viewer(narrowed.access, {**narrowed.parameters, NOW: now_ms})
+            return _within(connection, narrowed, reach, now_ms)
     else:
         epoch = epoch_of(connection)
-    seen = _seen(right, callers, [_held_by(connection, one, epoch) for one in asked], reach)
+    seen = _seen(right, callers, [_held_by(connection, one, epoch) for one in asked])
     _narrow(connection, seen, now_ms)
-    return Viewer(seen.access, {**seen.parameters, NOW: now_ms})
+    return _within(connection, seen, reach, now_ms)
+
+
+def _within(connection: Connection, seen: "_Seen", reach: Reach | None, now_ms: int) -> Viewer:
+    """Keep to a reach where something lies outside of it: it has its cost, and mostly nothing does."""
+    access = seen.access
+    if reach is not None and access.originals:
+        waits = _STATEMENTS.get(connection, ("elsewhere", reach), lambda: select(reach.elsewhere))
+        if waits.run(connection, {}).scalar_one():
+            access = replace(access, reach=reach)
+    return Viewer(access, {**seen.parameters, NOW: now_ms})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +98,12 @@ class _Seen:
     asker: _Principal
 
 
-def _seen(right: Right, callers: Sequence[Caller], held_by: Sequence[Held], reach: Reach | None) -> _Seen:
+def _seen(right: Right, callers: Sequence[Caller], held_by: Sequence[Held]) -> _Seen:
     principals = tuple(
         _reduced(name, caller.may, holding, _opening(caller.assertions))
         for name, caller, holding in zip(_NAMES, callers, held_by, strict=False)
     )
-    return _Seen(*_together(right, principals, reach), principals[0])
+    return _Seen(*_together(right, principals), principals[0])
 
 
 def _narrow(connection: Connection, seen: _Seen | None, now_ms: int) -> int | None:
@@ -109,9 +119,7 @@ def _held_by(connection: Connection, asked: Asked, epoch: int | None) -> Held:
 
 
 @lru_cache(maxsize=1024)
-def _together(
-    right: Right, principals: tuple[_Principal, ...], reach: Reach | None
-) -> tuple[Access, Mapping[str, object]]:
+def _together(right: Right, principals: tuple[_Principal, ...]) -> tuple[Access, Mapping[str, object]]:
     """What these principals may see together, and the parameters that say so."""
     access = Access(
         right,
@@ -119,7 +127,6 @@ def _together(
         originals_first=right is Right.FIND,
         anything=all(each.may_hold(frozenset({right})) for each in principals),
         originals=all(each.may_hold(frozenset({right, Right.PHI})) for each in principals),
-        reach=reach,
     )
     return access, {name: value for each in principals for name, value in each.parameters.items()}
 
