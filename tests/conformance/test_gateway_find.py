@@ -114,14 +114,17 @@ def test_research_walks_down_the_same_tree_by_pseudonyms(corpus_run):
 
 
 def test_research_learns_nothing_by_asking_for_originals(corpus_run, originals):
-    questions = []
+    questions, prefixes = [], set()
     for dataset in originals[:: max(1, len(originals) // 40)]:
         name = str(dataset.get("PatientName") or "").split("=")[0].strip()
         if len(name) > 3:
-            questions += [("STUDY", {"PatientName": name}), ("STUDY", {"PatientName": f"{name[:4]}*"})]
-        for keyword in ("PatientID", "AccessionNumber", "PatientBirthDate"):
-            if len(str(dataset.get(keyword) or "")) > 3:
-                questions.append(("STUDY", {keyword: str(dataset[keyword].value)}))
+            questions.append(("STUDY", {"PatientName": name}))
+            prefixes.add(name[:4])
+        questions += [
+            ("STUDY", {keyword: str(dataset[keyword].value)})
+            for keyword in ("PatientID", "AccessionNumber", "PatientBirthDate")
+            if len(str(dataset.get(keyword) or "")) > 3
+        ]
         study, series = str(dataset.StudyInstanceUID), str(dataset.SeriesInstanceUID)
         questions += [
             ("STUDY", {"StudyInstanceUID": study}),
@@ -142,6 +145,17 @@ def test_research_learns_nothing_by_asking_for_originals(corpus_run, originals):
         if ask(corpus_run, RESEARCH, level, **{"StudyInstanceUID": "", **keys})
     ]
     assert not answered
+    own = research_names(corpus_run, "")
+    for prefix in prefixes:
+        by_chance = {pseudonym for pseudonym in own if pseudonym.startswith(prefix.upper())}
+        assert research_names(corpus_run, f"{prefix}*") <= by_chance, prefix
+
+
+def research_names(corpus_run, asked):
+    """Pseudonyms, then: of sixteen letters and digits, whose first may be those of a name."""
+    return set(
+        values(ask(corpus_run, RESEARCH, "STUDY", StudyInstanceUID="", PatientName=asked), "PatientName")
+    )
 
 
 def test_the_same_questions_find_something_for_the_hospital(corpus_run, originals):

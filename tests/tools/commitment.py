@@ -137,8 +137,11 @@ class Requestor(Inbox):
         )
         # pynetdicom's thread sleeps while an answer is awaited. To a message sent before it woke it counts as
         # paused, yet may take the answer to that: the sooner it comes, the likelier.
-        wait_until(lambda: not self.association._is_paused, 60, "pynetdicom runs again")
+        wait_until(self._runs_again, 60, "pynetdicom runs again")
         return status.Status
+
+    def _runs_again(self):
+        return not (self.association._is_paused and self.association.is_established)
 
 
 __all__ = ["Inbox", "Listener", "Requestor", "Told", "action", "build_role", "told"]
