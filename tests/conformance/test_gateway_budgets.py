@@ -70,7 +70,7 @@ def test_an_image_costs_few_system_calls_and_little_more_than_its_bytes(receivin
     before = written_bytes([pid])
     with system_calls(pid, tmp_path) as calls:
         size = store(receiving, kind, IMAGES)
-    costs = {name: count / IMAGES for name, count in calls.items()}
+    costs = dict.fromkeys(BUDGETS[kind], 0.0) | {name: count / IMAGES for name, count in calls.items()}
     costs[BYTES] = (written_bytes([pid]) - before) / size
     told = ", ".join(f"{name} {costs[name]:.2f}" for name in BUDGETS[kind])
     show(request, f"an image of {kind} in the door: {told}")
