@@ -33,7 +33,7 @@ _log = structlog.get_logger(__name__)
 BATCH = 256
 _GATHER_SECONDS = 0.005  # what arrives within it after a quiet time shares one transaction
 # Between transactions while images stream in, each of which costs the receiving threads time: at least, and
-# until an association ends whose images somebody may look for now, at most.
+# at most; it ends sooner with an association, for then its images are looked for.
 _STREAM_SECONDS = 0.1
 _LONGEST_STREAM_SECONDS = 0.25
 _IDLE_SECONDS = 1.0

@@ -14,8 +14,8 @@ _OUT_OF_RESOURCES = 0xA700
 class StoreMeta:
     """What is known of an instance when its first byte arrives; written beside the bytes.
 
-    `assertions` are the publisher's, as JSON. `study_uid` and `series_uid` are given by doors that know them
-    (STOW-RS); a DICOM door does not decode data sets and leaves them out.
+    `assertions` are the publisher's, as JSON. The layout has room for `study_uid` and `series_uid`; no door
+    decodes data sets, so none gives them, and the indexer reads them from the bytes.
     """
 
     sop_class_uid: str

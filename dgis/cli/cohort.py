@@ -22,7 +22,7 @@ from dgis.cli.common import (
     failures_in_words,
     print_json,
 )
-from dgis.cli.fetch import FormName, fetch_wanted, say
+from dgis.cli.fetch import Folder, Form, FormName, fetch_wanted, say
 from dgis.cli.opening import opened
 from dgis.cli.remote import Account, Credential, Url, connected, only_with_url
 from dgis.client.cohort import Cohort, CohortError, Difference, Member, difference, read_cohort
@@ -114,11 +114,9 @@ def verify(
 @app.command()
 def fetch(
     file: File,
-    to: Annotated[Path, typer.Option("--to", help="Folder for the files.")],
+    to: Folder,
     url: Annotated[str, typer.Option("--url", help="The gateway to fetch from, by the URL of its web door.")],
-    form: Annotated[
-        FormName, typer.Option("--as", help="DICOM files, or volumes with spacing and orientation.")
-    ] = FormName.DICOM,
+    form: Form = FormName.DICOM,
     workers: Annotated[int, typer.Option(min=1, max=32, help="Series at once.")] = 4,
     credential: Credential = None,
     account: Account = None,

@@ -34,12 +34,14 @@ class FormName(StrEnum):
     ZARR = "zarr"
 
 
+Folder = Annotated[Path, typer.Option("--to", help="Folder for the files.")]
+Form = Annotated[FormName, typer.Option("--as", help="DICOM files, or volumes with spacing and orientation.")]
+
+
 def fetch(
     uid: Annotated[str, typer.Argument(help="Study, series or SOP instance UID.")],
-    to: Annotated[Path, typer.Option("--to", help="Folder for the files.")],
-    form: Annotated[
-        FormName, typer.Option("--as", help="DICOM files, or volumes with spacing and orientation.")
-    ] = FormName.DICOM,
+    to: Folder,
+    form: Form = FormName.DICOM,
     workers: Annotated[int, typer.Option(min=1, max=32, help="With --url: series at once.")] = 4,
     url: Url = None,
     credential: Credential = None,
