@@ -139,7 +139,11 @@ def grids(tmp_path_factory):
     made = []
     for name, secrets, uids in (("one", SECRETS, "1.11"), ("other", SECRETS[::-1], "1.22")):
         engine = open_engine(f"sqlite:///{tmp_path_factory.mktemp(name) / 'catalog.db'}")
-        made.append(populated(engine, secrets, uids))
+        world = populated(engine, secrets, uids)
+        # What a caller holds is looked up once and then remembered: in both grids before any is compared.
+        for caller in (alpha, researcher, ceiled, beta, NARROW):
+            answered(world, pages(Query(Root.STUDY, Level.STUDY, (Key("StudyInstanceUID"),)), caller))
+        made.append(world)
     yield made
     for world in made:
         world.engine.dispose()
