@@ -26,9 +26,9 @@ from catalog.retrieve import InstanceRef
 from dgis.commitment.leases import kept
 from dgis.dimse.delivery import Tally
 from dgis.dimse.limits import Limits
+from dgis.dimse.sending import Route, Sending
 from dgis.dimse.services import Destination, Transcoder
 from dgis.jobs import queue
-from dgis.jobs.sending import Sending
 from dgis.jobs.subjects import query_of
 from dgis.jobs.values import Counts, End, Job, State
 from dgis.retriever.retriever import Retriever
@@ -116,9 +116,9 @@ class Runner:
         if not refs:
             return End(State.FAILED, words=_GONE)
         means = self._means
-        party = destination.party(means.ae_title)
-        sending = Sending(party, means.transcoder, means.limits, _Progress(means, job, self._stopping))
-        tally = sending.run(means.retriever.prepare(refs))
+        route = Route(destination.party(means.ae_title), means.transcoder, means.limits)
+        sending, tally = Sending(route, _Progress(means, job, self._stopping)), Tally(len(refs))
+        sending.run(means.retriever.prepare(refs), tally)
         if sending.stopped and self._stopping.is_set():
             return None
         counts, words = _counts(tally, len(refs)), sending.words or None
