@@ -4,6 +4,8 @@ from sqlalchemy import text
 from catalog.tables import metadata
 from tests.unit.catalog.world import World, open_engine
 
+_EPOCH = "INSERT INTO grant_epoch VALUES (1, nextval('grant_epoch_number')) ON CONFLICT DO NOTHING"
+
 
 @pytest.fixture(scope="session")
 def postgres_engine(request):
@@ -26,6 +28,7 @@ def engine(request, tmp_path):
     names = ", ".join(set(metadata.tables) - {"grant_epoch"})
     with made.begin() as connection:
         connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+        connection.execute(text(_EPOCH))  # a test may have taken it away
     yield made
 
 
