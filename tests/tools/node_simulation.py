@@ -43,6 +43,7 @@ SITES = {"a": "east", "b": "east", "c": "west", "d": "west", "e": "north"}
 S3 = {"e"}
 SPREAD, KINDS, FEW = Rule(3, 2, 2), Rule(2, 1, 2, (("s3", 1),)), Rule(2, 2)
 RULE_SETS = (Rules(SPREAD), Rules(FEW), Rules(SPREAD, (Choice(KINDS, modalities=frozenset({"MR"})),)))
+REMOVED = sa.select(replica_node.c.name).where(replica_node.c.state == NodeState.REMOVED)
 STEPS = 40
 LATER_MS = 2 * 3_600_000
 
@@ -348,14 +349,17 @@ class Simulation:
 
     def _good(self, new):
         """The nodes with the right bytes; what is given up by force counts as gone."""
+        return self._holding(new, self._not_removed())
+
+    def _not_removed(self):
         with self.engine.connect() as connection:
-            states = dict(connection.execute(sa.select(replica_node.c.name, replica_node.c.state)).all())
-        return {
-            name
-            for name, node in self.nodes.items()
-            if states.get(name) != NodeState.REMOVED
-            and hashlib.sha256(node.objects.get(new.name, b"")).digest() == new.sha256
-        }
+            removed = set(connection.scalars(REMOVED))
+        return [node for name, node in self.nodes.items() if name not in removed]
+
+    def _holding(self, new, nodes):
+        name = new.name
+        held = ((node, node.objects.get(name, b"")) for node in nodes)
+        return {node.name for node, data in held if hashlib.sha256(data).digest() == new.sha256}
 
     def _believed(self, new):
         with self.engine.connect() as connection:
@@ -368,8 +372,9 @@ class Simulation:
             )
 
     def _check_nothing_lost(self):
+        nodes = self._not_removed()
         for new in self.acknowledged.values():
-            assert self._good(new), f"{new.name} was acknowledged and no node has its bytes"
+            assert self._holding(new, nodes), f"{new.name} was acknowledged and no node has its bytes"
 
     def _settle(self):
         """The faults end; the workers go on."""
