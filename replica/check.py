@@ -8,7 +8,7 @@ import structlog
 
 from replica.context import Replicas
 from replica.examine import Finding, examine
-from replica.leases import claim, pause_ms, release, still_mine
+from replica.leases import NOW, Claim, pause_ms, release, still_mine
 from replica.rows import Entry, note_failure, read_entry, set_state, set_verified
 from replica.tables import in_state, replica_copy, replica_object
 from replica.values import CopyState
@@ -16,6 +16,22 @@ from replica.values import CopyState
 _log = structlog.get_logger(__name__)
 _object = replica_object.c
 _copy = replica_copy.c
+
+_SUSPICIOUS = in_state(CopyState.SUSPICIOUS) & (_copy.due_ms <= NOW)
+_AGED = (
+    in_state(CopyState.AVAILABLE)
+    & (_copy.verified_ms < sa.bindparam("before_ms", type_=sa.BigInteger))
+    & (_copy.due_ms <= NOW)
+)
+_LIVE = (
+    sa.select(_object.id)
+    .join(replica_copy, _copy.object_id == _object.id)
+    .where(_object.committed_ms.is_not(None), _object.superseded_ms.is_(None), _object.removing_ms.is_(None))
+)
+# An index of its own serves each: in another order all copies that are due would be sorted for each claim.
+_SUSPICIOUS_COPY = Claim(_LIVE.where(_SUSPICIOUS).order_by(_copy.due_ms))
+_AGED_COPY = Claim(_LIVE.where(_AGED).order_by(_copy.verified_ms))
+_DUE_NODES = sa.select(_copy.node).where(_copy.object_id == sa.bindparam("object"), _SUSPICIOUS | _AGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,42 +75,22 @@ def run_once(replicas: Replicas, limit: int = 10, verified_before_ms: int | None
     )
 
 
-def _is_due(
-    now_ms: int, verified_before_ms: int | None
-) -> tuple[tuple[sa.ColumnElement[bool], sa.Column[int]], ...]:
-    """Return the reasons to look at a copy, the most urgent first, each with its order.
-
-    An index of its own serves both: in another order all copies that are due would be sorted for each claim.
-    """
-    suspicious = in_state(CopyState.SUSPICIOUS) & (_copy.due_ms <= now_ms), _copy.due_ms
-    if verified_before_ms is None:
-        return (suspicious,)
-    aged = in_state(CopyState.AVAILABLE) & (_copy.verified_ms < verified_before_ms)
-    return suspicious, (aged & (_copy.due_ms <= now_ms), _copy.verified_ms)
-
-
 def _claim_next(replicas: Replicas, verified_before_ms: int | None) -> int | None:
-    live = _object.committed_ms.is_not(None) & _object.superseded_ms.is_(None) & _object.removing_ms.is_(None)
-    for due, order in _is_due(replicas.clock_ms(), verified_before_ms):
-        candidates = (
-            sa.select(_object.id)
-            .join(replica_copy, _copy.object_id == _object.id)
-            .where(live, due)
-            .order_by(order)
-        )
-        claimed = claim(replicas, candidates)
-        if claimed is not None:
-            return claimed
-    return None
+    claimed = _SUSPICIOUS_COPY.take(replicas)
+    if claimed is None and verified_before_ms is not None:
+        claimed = _AGED_COPY.take(replicas, before_ms=verified_before_ms)
+    return claimed
 
 
 def _check_object(
     replicas: Replicas, object_id: int, verified_before_ms: int | None
 ) -> tuple[Counter[CopyState | None], int]:
-    due = sa.or_(*(each for each, _ in _is_due(replicas.clock_ms(), verified_before_ms)))
+    # None is older than -1: without a scrub no good copy is due.
+    before_ms = -1 if verified_before_ms is None else verified_before_ms
+    given = {"object": object_id, "now_ms": replicas.clock_ms(), "before_ms": before_ms}
     with replicas.engine.begin() as connection:
         entry = read_entry(connection, object_id)
-        nodes = connection.scalars(sa.select(_copy.node).where(_copy.object_id == object_id, due)).all()
+        nodes = connection.scalars(_DUE_NODES, given).all()
     found: Counter[CopyState | None] = Counter()
     if entry is None:
         return found, 0

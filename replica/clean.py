@@ -8,7 +8,7 @@ import structlog
 
 from replica.context import Replicas
 from replica.fleet import Fleet
-from replica.leases import claim, pause_ms, release, still_mine
+from replica.leases import NOW, Claim, pause_ms, release, still_mine
 from replica.rows import Entry, drop_copy, note_failure, read_entry, set_state
 from replica.tables import in_state, replica_copy, replica_object
 from replica.values import CopyState
@@ -25,6 +25,25 @@ SUPERSEDED_GRACE_MS: Final = 3_600_000
 """Longer than a reader that located an object goes on reading it."""
 HOLD_PAUSE_MS: Final = 24 * 3_600_000
 """How often a delete is tried that a legal hold refuses: nobody says when that is lifted."""
+
+_WAITS = sa.exists().where(_copy.object_id == _object.id, _copy.due_ms > NOW)
+_DOOMED = Claim(
+    sa.select(_object.id)
+    .where(_object.removing_ms.is_not(None), ~_WAITS)
+    .order_by(_object.removing_ms, _object.id)
+)
+_SURPLUS = Claim(
+    sa.select(_object.id)
+    .join(replica_copy, _copy.object_id == _object.id)
+    .where(
+        in_state(CopyState.OBSOLETE),
+        _copy.due_ms <= NOW,
+        _object.committed_ms.is_not(None),
+        _object.superseded_ms.is_(None),
+        _object.removing_ms.is_(None),
+    )
+    .order_by(_copy.due_ms, _object.id)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +112,8 @@ def _doom(replicas: Replicas, limit: int, intent_grace_ms: int, superseded_grace
 
 
 def _claim_next(replicas: Replicas) -> int | None:
-    now_ms = replicas.clock_ms()
-    waits = sa.exists().where(_copy.object_id == _object.id, _copy.due_ms > now_ms)
-    doomed = sa.select(_object.id).where(_object.removing_ms.is_not(None), ~waits)
-    claimed = claim(replicas, doomed.order_by(_object.removing_ms, _object.id))
-    if claimed is not None:
-        return claimed
-    surplus = (
-        sa.select(_object.id)
-        .join(replica_copy, _copy.object_id == _object.id)
-        .where(
-            in_state(CopyState.OBSOLETE),
-            _copy.due_ms <= now_ms,
-            _object.committed_ms.is_not(None),
-            _object.superseded_ms.is_(None),
-            _object.removing_ms.is_(None),
-        )
-    )
-    return claim(replicas, surplus.order_by(_copy.due_ms, _object.id))
+    claimed = _DOOMED.take(replicas)
+    return _SURPLUS.take(replicas) if claimed is None else claimed
 
 
 def _remove(replicas: Replicas, entry: Entry, done: Cleaned) -> Cleaned:

@@ -11,7 +11,7 @@ import structlog
 from replica.belonging import belongs_on, surplus
 from replica.context import Replicas
 from replica.copying import CopyJob
-from replica.leases import claim, pause_ms, release
+from replica.leases import NOW, Claim, pause_ms, release
 from replica.placement import Rule
 from replica.rows import Entry, drop_copy, read_entry, set_state
 from replica.tables import replica_object
@@ -22,6 +22,11 @@ _log = structlog.get_logger(__name__)
 _object = replica_object.c
 _PAGE: Final = 500
 _WAIT_SECONDS: Final = 0.2
+
+_DUE = Claim(sa.select(_object.id).where(_object.fill_due_ms <= NOW).order_by(_object.fill_due_ms))
+_THIS = Claim(
+    sa.select(_object.id).where(_object.id == sa.bindparam("this"), _object.fill_due_ms.is_not(None))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +52,7 @@ def run_once(replicas: Replicas, limit: int = 10) -> Filled:
     """Work on at most `limit` objects that are due; several workers may run at once."""
     done = Filled()
     for _ in range(limit):
-        now_ms = replicas.clock_ms()
-        due = sa.select(_object.id).where(_object.fill_due_ms <= now_ms).order_by(_object.fill_due_ms)
-        object_id = claim(replicas, due)
+        object_id = _DUE.take(replicas)
         if object_id is None:
             break
         done = _work_on(replicas, object_id, done)
@@ -87,8 +90,7 @@ def _missing_copies(replicas: Replicas, which: sa.ColumnElement[bool]) -> list[i
 
 def _try(replicas: Replicas, object_id: int, done: Filled, busy: set[int]) -> Filled:
     """Work on one object, or note it among those that others are at."""
-    this = sa.select(_object.id).where(_object.id == object_id, _object.fill_due_ms.is_not(None))
-    if claim(replicas, this) is None:
+    if _THIS.take(replicas, this=object_id) is None:
         busy.add(object_id)
         return done
     return _work_on(replicas, object_id, done)

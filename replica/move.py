@@ -16,7 +16,7 @@ import structlog
 from replica.belonging import belongs_on, surplus
 from replica.context import Replicas
 from replica.copying import CopyJob
-from replica.leases import claim, pause_ms, release
+from replica.leases import NOW, Claim, pause_ms, release
 from replica.rows import Entry, drop_copy, read_entry, set_state
 from replica.tables import replica_object
 from replica.values import CopyState
@@ -24,6 +24,12 @@ from replica.values import CopyState
 _log = structlog.get_logger(__name__)
 _object = replica_object.c
 _LEFT_OVER = (CopyState.COPYING, CopyState.BAD, CopyState.AVAILABLE)
+# What misses copies is filled first, and looked at again after that.
+_DUE = Claim(
+    sa.select(_object.id)
+    .where(_object.move_due_ms <= NOW, _object.fill_due_ms.is_(None))
+    .order_by(_object.move_due_ms)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +53,7 @@ def run_once(replicas: Replicas, limit: int = 10) -> Moved:
     """Work on at most `limit` objects that are due; several workers may run at once."""
     done = Moved()
     for _ in range(limit):
-        due = _object.move_due_ms <= replicas.clock_ms()
-        # What misses copies is filled first, and looked at again after that.
-        object_id = claim(
-            replicas,
-            sa.select(_object.id).where(due, _object.fill_due_ms.is_(None)).order_by(_object.move_due_ms),
-        )
+        object_id = _DUE.take(replicas)
         if object_id is None:
             break
         done = _work_on(replicas, object_id, done)

@@ -14,6 +14,10 @@ from storage_nodes.names import ObjectName
 _object = replica_object.c
 _copy = replica_copy.c
 
+_THIS = sa.bindparam("object", type_=sa.BigInteger)
+_OBJECT = sa.select(replica_object).where(_object.id == _THIS)
+_COPIES = sa.select(_copy.node, _copy.state).where(_copy.object_id == _THIS).order_by(_copy.node)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -43,12 +47,11 @@ class Entry:
 
 def read_entry(connection: sa.Connection, object_id: int) -> Entry | None:
     """Return an object with its copies; None when its row is gone."""
-    row = connection.execute(sa.select(replica_object).where(_object.id == object_id)).one_or_none()
+    this = {"object": object_id}
+    row = connection.execute(_OBJECT, this).one_or_none()
     if row is None:
         return None
-    copies = connection.execute(
-        sa.select(_copy.node, _copy.state).where(_copy.object_id == object_id).order_by(_copy.node)
-    )
+    copies = connection.execute(_COPIES, this)
     return Entry(
         object_id=row.id,
         name=ObjectName(row.name),

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from replica import clean, fill
 from replica.intent import IntentLost
-from replica.leases import claim
+from replica.leases import Claim
 from replica.tables import metadata, replica_object
 from replica.values import NotStored, Stored
 from tests.unit.replica import (
@@ -96,7 +96,7 @@ def test_workers_that_claim_at_once_never_get_the_same_object(grid):
 
     def claim_all(worker):
         found = []
-        while (claimed := claim(worker, sa.select(replica_object.c.id))) is not None:
+        while (claimed := Claim(sa.select(replica_object.c.id)).take(worker)) is not None:
             found.append(claimed)
         return found
 
@@ -111,7 +111,7 @@ def test_a_claim_does_not_wait_for_an_object_that_is_locked(grid):
         connection.execute(
             sa.select(replica_object).where(replica_object.c.name == first.name).with_for_update()
         )
-        assert claim(grid.worker(), sa.select(replica_object.c.id)) == grid.row(second).id
+        assert Claim(sa.select(replica_object.c.id)).take(grid.worker()) == grid.row(second).id
 
 
 @pytest.mark.parametrize("_round", range(5))

@@ -3,7 +3,7 @@ import sqlalchemy as sa
 
 from replica import fill
 from replica.fill import Filled
-from replica.leases import claim, release
+from replica.leases import Claim, release
 from replica.placement import Rule
 from replica.tables import replica_object
 from tests.unit.replica.grid import Grid, an_object
@@ -45,7 +45,7 @@ def test_to_the_end_tries_also_what_was_put_off(grid):
 def test_to_the_end_waits_for_what_another_is_at(grid):
     new, other = put_on_two(grid), grid.worker()
     ours = sa.select(replica_object.c.id)
-    held = claim(other, ours)
+    held = Claim(ours).take(other)
     waits = []
 
     def sleep(seconds):
@@ -171,7 +171,7 @@ def test_sites_are_spread_as_the_rule_says(engine):
 def test_a_worker_that_died_loses_its_object_when_the_lease_is_over(grid):
     new = put_on_two(grid)
     dead = grid.worker()
-    assert claim(dead, sa.select(replica_object.c.id)) == grid.row(new).id
+    assert Claim(sa.select(replica_object.c.id)).take(dead) == grid.row(new).id
     assert fill.run_once(grid.replicas) == Filled()
     grid.clock.pass_seconds(dead.lease_ms / 1000)
     assert fill.run_once(grid.replicas) == Filled(copied=1, complete=1)
