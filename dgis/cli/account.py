@@ -7,12 +7,13 @@ import sqlalchemy as sa
 import typer
 
 from catalog.audit.values import Event, Json
-from catalog.callers import LONGEST_VALUE, Assertions, Right, is_assertable
+from catalog.callers import LONGEST_VALUE, Assertions, is_assertable
 from catalog.credentials import accounts
 from catalog.credentials.passcodes import Account, hashed
 from dgis import parts
 from dgis.cli.common import AsJson, Config, Home, console, fail, failures_in_words, print_json, print_table
 from dgis.cli.opening import Opened, opened
+from dgis.cli.rights import USUAL, May, rights
 from dgis.cli.token import app as tokens
 from dgis.identity.first import ADMINISTRATOR, make_first
 from dgis.sessions.store import end_all
@@ -23,7 +24,6 @@ app = typer.Typer(help="Names and passcodes of this site (argon2id).", no_args_i
 app.add_typer(tokens, name="token")
 
 Name = Annotated[str, typer.Argument(help="The name the caller presents.")]
-_USUAL = (Right.FIND, Right.RETRIEVE)
 
 
 @app.command()
@@ -50,19 +50,20 @@ def add(
     department: Annotated[str | None, typer.Option(help="What the account asserts.")] = None,
     institution: Annotated[str | None, typer.Option(help="What the account asserts.")] = None,
     role: Annotated[str | None, typer.Option(help="What the account asserts.")] = None,
-    may: Annotated[list[Right], typer.Option(help="The most it may; repeat for several.")] = list(_USUAL),  # noqa: B006
+    may: May = list(USUAL),  # noqa: B006 (typer reads it as what the help shows)
     home: Home = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Add an account; the passcode is asked for, or read from standard input."""
+    allowed = rights(may)
     said = Assertions(user=name, department=department, institution=institution, role=role)
     if not all(is_assertable(value or "") for value in (name, department, institution, role)):
         fail(f"a name or a value has {LONGEST_VALUE} characters at most, none of control")
     with failures_in_words(ValueError), opened(home, config) as gateway, gateway.engine.begin() as connection:
-        made = accounts.add(connection, Account(name, hashed(_passcode()), said, frozenset(may)))
+        made = accounts.add(connection, Account(name, hashed(_passcode()), said, allowed))
         if made:
-            _record(gateway, connection, "add", name, {"may": [*sorted(each.value for each in may)]})
+            _record(gateway, connection, "add", name, {"may": [*sorted(each.value for each in allowed)]})
     if not made:
         fail("there is an account of that name (dgis account passcode changes its passcode)")
     if as_json:

@@ -1,20 +1,32 @@
 """`dgis grant list|add|revoke|contributors|share|shares|unshare`: who may do what with what, until when."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 from sqlalchemy import select
 
 from catalog import grants
-from catalog.callers import Right
 from catalog.grants import Grant, What, Who
 from catalog.tables import contributor
 from dgis import parts
 from dgis.cli.common import AsJson, Config, Home, console, print_json, print_table
-from dgis.cli.granting import PATIENT_HELP, By, Desk, Unseen, desk, look, moment_of
+from dgis.cli.granting import (
+    PATIENT_HELP,
+    By,
+    Desk,
+    OfPatient,
+    OfSeries,
+    OfStudy,
+    Reason,
+    Unseen,
+    desk,
+    look,
+    moment_of,
+)
 from dgis.cli.opening import opened
+from dgis.cli.rights import May, rights
 from dgis.cli.share import share, shares, unshare
 from dgis.granting import acts
 from dgis.granting.words import (
@@ -64,8 +76,8 @@ def list_grants(
 
 @app.command()
 def add(
-    may: Annotated[list[str], typer.Option(help="Rights, as in find,retrieve,phi.")],
-    reason: Annotated[str, typer.Option(help="Why; `dgis explain` shows it, so let it name no patient.")],
+    may: May,
+    reason: Reason,
     issuer: Field = None,
     user: Field = None,
     department: Field = None,
@@ -73,9 +85,9 @@ def add(
     role: Field = None,
     purpose: Field = None,
     anyone: Annotated[bool, typer.Option("--anyone", help="Who: every admitted caller.")] = False,
-    patient: Annotated[str | None, typer.Option(help=f"What: {PATIENT_HELP}", show_default=False)] = None,
-    study: Annotated[str | None, typer.Option(help="What: UID, original or pseudonym.")] = None,
-    series: Annotated[str | None, typer.Option(help="What: UID, original or pseudonym.")] = None,
+    patient: OfPatient = None,
+    study: OfStudy = None,
+    series: OfSeries = None,
     contributor_id: Annotated[
         int | None, typer.Option("--contributor", help="What: of one contributor (grant contributors).")
     ] = None,
@@ -107,10 +119,10 @@ def add(
         raise typer.BadParameter(
             "say what: --patient, --study, --series, --contributor, --facility or --everything"
         )
-    starts_ms, ends_ms, rights = moment_of(begins, end=False), moment_of(until, end=True), _rights(may)
+    term, allowed = (moment_of(begins, end=False), moment_of(until, end=True)), rights(may)
     with desk(home, config, by) as here:
         what = _what(here, patient, (study, series), contributor_id, facility, unseen=unseen)
-        wanted = Grant(who, what, rights, not deny, starts_ms, ends_ms, reason=reason)
+        wanted = Grant(who, what, allowed, not deny, *term, reason=reason)
         given = acts.give(here.connection, here.actor, wanted, linked=linked)
     _say("granted", given, here.actor.now_ms, as_json=as_json)
 
@@ -166,14 +178,6 @@ def _what(
     else:
         found = What(patient_key=key) if study is None else here.directory.study(study, key)
     return What(where, by, found.patient_key, found.study_key, found.series_key)
-
-
-def _rights(may: Iterable[str]) -> frozenset[Right]:
-    known = {right.value for right in Right}
-    named = {each.strip() for text in may for each in text.split(",")}
-    if unknown := sorted(named - known):
-        raise typer.BadParameter(f"no such right: {', '.join(unknown)}; there are {', '.join(sorted(known))}")
-    return frozenset(map(Right, named))
 
 
 def _row(each: Grant, now_ms: int) -> tuple[str, ...]:

@@ -31,6 +31,10 @@ By = Annotated[
     str,
     typer.Option("--by", help="Who decided it, as it is said; the operating system's user stands beside."),
 ]
+Reason = Annotated[str, typer.Option(help="Why; `dgis explain` shows it, so let it name no patient.")]
+OfPatient = Annotated[str | None, typer.Option("--patient", help=f"What: {PATIENT_HELP}", show_default=False)]
+OfStudy = Annotated[str | None, typer.Option("--study", help="What: UID, original or pseudonym.")]
+OfSeries = Annotated[str | None, typer.Option("--series", help="What: UID, original or pseudonym.")]
 Unseen = Annotated[bool, typer.Option("--unseen", help="Also where nothing of that patient has come yet.")]
 
 

@@ -4,24 +4,23 @@ from typing import Annotated
 
 import typer
 
-from catalog.callers import Right
 from catalog.credentials import shares as kept
 from catalog.credentials.shares import Wanted
 from catalog.grants import What
 from dgis.cli.common import AsJson, Config, Home, console, moment, print_json, print_table
-from dgis.cli.granting import PATIENT_HELP, By, desk, look, moment_of
+from dgis.cli.granting import By, OfPatient, OfSeries, OfStudy, Reason, desk, look, moment_of
+from dgis.cli.rights import USUAL, May, rights
 from dgis.granting import sharing
-
-_USUAL = (Right.FIND, Right.RETRIEVE)
+from dgis.granting.words import rights_words
 
 
 def share(
     until: Annotated[str, typer.Option("--until", help="Last day, or the moment it ends.")],
-    reason: Annotated[str, typer.Option(help="Why; `dgis explain` shows it, so let it name no patient.")],
-    may: Annotated[list[Right], typer.Option(help="What its bearer may; repeat for several.")] = list(_USUAL),  # noqa: B006
-    patient: Annotated[str | None, typer.Option(help=f"What: {PATIENT_HELP}", show_default=False)] = None,
-    study: Annotated[str | None, typer.Option(help="What: UID, original or pseudonym.")] = None,
-    series: Annotated[str | None, typer.Option(help="What: UID, original or pseudonym.")] = None,
+    reason: Reason,
+    may: May = list(USUAL),  # noqa: B006 (typer reads it as what the help shows)
+    patient: OfPatient = None,
+    study: OfStudy = None,
+    series: OfSeries = None,
     by: By = "",
     home: Home = None,
     config: Config = None,
@@ -36,7 +35,7 @@ def share(
         elif study is not None:
             what = here.directory.study(study, key)
         until_ms = moment_of(until, end=True)
-        wanted = Wanted(what, frozenset(may), until_ms, reason)
+        wanted = Wanted(what, rights(may), until_ms, reason)
         made, token = sharing.share(here.connection, here.actor, wanted)
     if as_json:
         print_json({"id": made.id, "token": token, "until_ms": made.until_ms})
@@ -62,12 +61,10 @@ def shares(home: Home = None, config: Config = None, as_json: AsJson = False) ->
         print_json(rows)
         return
     columns = ("id", "may", "by", "made", "until")
-    shown = ((one.id, _words(one.may), one.maker, moment(one.made_ms), moment(one.until_ms)) for one in found)
+    shown = (
+        (one.id, rights_words(one.may), one.maker, moment(one.made_ms), moment(one.until_ms)) for one in found
+    )
     print_table(columns, shown)
-
-
-def _words(may: frozenset[Right]) -> str:
-    return ", ".join(sorted(right.value for right in may))
 
 
 def unshare(

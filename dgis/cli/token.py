@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from catalog.audit.values import Event, Json
-from catalog.callers import Right
 from catalog.credentials import opaque
 from catalog.credentials.opaque import Wanted
 from dgis import parts
@@ -21,30 +20,31 @@ from dgis.cli.common import (
     print_table,
 )
 from dgis.cli.opening import opened
+from dgis.cli.rights import USUAL, May, rights
+from dgis.granting.words import rights_words
 from dgis.trail.acts import act, record
 
 app = typer.Typer(help="Tokens of accounts, for scripts.", no_args_is_help=True)
-
-_USUAL = (Right.FIND, Right.RETRIEVE)
 
 
 @app.command()
 def add(
     name: Annotated[str, typer.Argument(help="The account it stands for.")],
     label: Annotated[str, typer.Option(help="What it is for; names no patient.")] = "",
-    may: Annotated[list[Right], typer.Option(help="The most it may; repeat for several.")] = list(_USUAL),  # noqa: B006
+    may: May = list(USUAL),  # noqa: B006 (typer reads it as what the help shows)
     days: Annotated[int, typer.Option(help=f"How long it lives, {opaque.LONGEST_DAYS} at most.")] = 90,
     home: Home = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a token and print it, this once: the gateway keeps a digest alone."""
+    allowed = rights(may)
     with failures_in_words(ValueError), opened(home, config) as gateway, gateway.engine.begin() as connection:
-        made, secret = opaque.add(connection, Wanted(name, label, frozenset(may), days), parts.now_ms())
+        made, secret = opaque.add(connection, Wanted(name, label, allowed, days), parts.now_ms())
         detail: dict[str, Json] = {
             "account": name,
             "token": made.id,
-            "may": [*sorted(each.value for each in may)],
+            "may": [*sorted(each.value for each in allowed)],
         }
         happening = act(gateway.gateway_id, Event.ACCOUNT, "token", detail)
         record(connection, gateway.gateway_id, happening)
@@ -80,14 +80,10 @@ def list_tokens(
         return
     columns = ("id", "account", "label", "may", "made", "until")
     shown = (
-        (one.id, one.account, one.label, _said(one.may), moment(one.made_ms), moment(one.until_ms))
+        (one.id, one.account, one.label, rights_words(one.may), moment(one.made_ms), moment(one.until_ms))
         for one in found
     )
     print_table(columns, shown)
-
-
-def _said(may: frozenset[Right]) -> str:
-    return ", ".join(sorted(right.value for right in may))
 
 
 @app.command()
