@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
+from tests.needs import lacking
+
 EXECUTABLE = Path("/usr/bin/chromium")
 WAIT_MS = 120_000  # for what a page shall become; a machine at work on other things is slow
 
@@ -17,10 +19,7 @@ def require_chromium() -> None:
     """Skip the test where Chromium is not installed; in CI its absence is a failure."""
     if EXECUTABLE.exists():
         return
-    reason = f"no {EXECUTABLE}: `make engines` installs chromium (Debian, root)"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    lacking(f"no {EXECUTABLE}: `make engines` installs chromium (Debian, root)")
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-import pytest
+from tests.needs import lacking
 
 _BESIDE_THE_PROJECT = Path(__file__).resolve().parents[1] / ".." / "shared" / "dicom"
 
@@ -18,10 +18,7 @@ def require_corpus() -> Path:
     """Return the corpus, or skip the test; in CI its absence is a failure, never a skip."""
     root = corpus_root()
     if root is None:
-        reason = "no DICOM corpus: set DGIS_TEST_CORPUS to a folder with MANIFEST.tsv, series/ and odd/"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        lacking("no DICOM corpus: set DGIS_TEST_CORPUS to a folder with MANIFEST.tsv, series/ and odd/")
     return root
 
 

@@ -1,18 +1,17 @@
 """The dcmtk clients as the tests call them."""
 
 import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from tests.gateway import wait_until
+from tests.needs import require
 
 _CLIENT_SECONDS = 240
 _QUICK = {"TCP_NODELAY": "1"}  # dcmtk reads it; its two writes a PDU wait for each other otherwise
@@ -23,15 +22,7 @@ Address = tuple[str, int]
 
 def require_dcmtk() -> None:
     """Skip the test where dcmtk is not installed; in CI its absence is a failure."""
-    missing = [
-        name for name in ("storescu", "dcmsend", "findscu", "getscu", "movescu") if not shutil.which(name)
-    ]
-    if not missing:
-        return
-    reason = f"no {missing[0]}: `make engines` installs dcmtk (Debian, root)"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    require(("storescu", "dcmsend", "findscu", "getscu", "movescu"), "dcmtk")
 
 
 def run(program: str, *arguments: object, check: bool = True, cwd: Path | None = None):

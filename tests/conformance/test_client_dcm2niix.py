@@ -7,7 +7,6 @@ What differs, and why (docs/client.md has it for readers):
 * a tilted gantry: dcm2niix changes the in-plane axes of a single slice, which stays where it lies here.
 """
 
-import shutil
 import subprocess
 
 import nibabel
@@ -17,11 +16,9 @@ import pytest
 from dgis.client.volume.nifti import to_nifti
 from dgis.client.volume.reading import read_volumes
 from tests.corpus import corpus_files, require_corpus
+from tests.needs import needs
 
-pytestmark = [
-    pytest.mark.corpus,
-    pytest.mark.skipif(shutil.which("dcm2niix") is None, reason="no dcm2niix: apt-get install dcm2niix"),
-]
+pytestmark = [pytest.mark.corpus, needs("dcm2niix", "dcm2niix")]
 
 SERIES = [
     *("ct_abdomen_ge", "ct_chest_philips", "mr_acr_ge_t1", "mr_acr_philips_t1", "mr_brain_bold_philips"),

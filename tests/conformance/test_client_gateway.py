@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -18,6 +17,7 @@ from tests.conformance.test_client_dcm2niix import differences, theirs
 from tests.corpus import corpus_files, require_corpus
 from tests.dcmtk import dcmsend, require_dcmtk
 from tests.gateway import PROJECT, Gateway
+from tests.needs import require
 from tests.tools.markdown import python_blocks, shell_blocks
 
 pytestmark = [
@@ -50,8 +50,7 @@ def gateway(tmp_path_factory):
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     """What dcm2niix makes of the originals of the CT series."""
-    if shutil.which("dcm2niix") is None:
-        pytest.skip("no dcm2niix: apt-get install dcm2niix")
+    require("dcm2niix", "dcm2niix")
     (image,) = theirs(tmp_path_factory.mktemp("dcm2niix"), corpus_files(f"series/{SERIES}"))
     return image
 

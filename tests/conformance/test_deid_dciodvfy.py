@@ -14,11 +14,12 @@ from deid.tables.loader import attribute_types, coded_terms, records, table
 from deid.verdict import Shown, standard_rules, verdict
 from deid.vr import standard_vr
 from tests.corpus import corpus_files
+from tests.needs import needs
 from tests.tools import dciodvfy
 from tests.tools.part10 import opened, whole
 from tests.unit.deid.engine.build import EXPLICIT, INSTANCE, SECRETS, dataset, el, pixels
 
-pytestmark = pytest.mark.skipif(not dciodvfy.is_there(), reason=dciodvfy.MISSING)
+pytestmark = needs("dciodvfy", "dicom3tools")
 
 SCIENCE = [one.column for one in Option if one not in {Option.FULL_DATES, Option.RETAIN_UIDS}]
 OPTIONS = {

@@ -1,7 +1,6 @@
 """dcm2niix finds the same diffusion directions, slice times and scaling in what safe-private keeps."""
 
 import json
-import shutil
 import struct
 import subprocess
 
@@ -9,14 +8,12 @@ import pytest
 
 from deid.elements import Encoding, elements
 from tests.corpus import corpus_files
+from tests.needs import needs
 from tests.tools.part10 import opened, whole
 from tests.unit.deid.engine.build import deidentifier, el
 from tests.unit.deid.engine.csa import csa_header, read_csa
 
-pytestmark = [
-    pytest.mark.corpus,
-    pytest.mark.skipif(shutil.which("dcm2niix") is None, reason="no dcm2niix: apt-get install dcm2niix"),
-]
+pytestmark = [pytest.mark.corpus, needs("dcm2niix", "dcm2niix")]
 
 # What a reader makes of pictures and of numbers; not names, places, dates, and what stands in protocols.
 _NUMBERS = {

@@ -11,6 +11,7 @@ from deid.profile import Profile
 from deid.pseudonyms import SiteSecrets
 from deid.science.check import ScienceCheck
 from deid.science.outcome import Failed
+from tests.needs import needs
 from tests.planted import Hunter, planted, write_corpus
 from tests.planted.mapping import mapping, unresolved
 from tests.planted.references import KINDS
@@ -176,7 +177,7 @@ def test_the_command_writes_nothing_planted(tmp_path, request):
     assert restored == {one.name: one.data for one in written.files}
 
 
-@pytest.mark.skipif(not dciodvfy.is_there(), reason=dciodvfy.MISSING)
+@needs("dciodvfy", "dicom3tools")
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_file_gets_an_error_it_did_not_have(seed, options, tmp_path, request):

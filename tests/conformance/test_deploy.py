@@ -16,6 +16,7 @@ import yaml
 
 from dgis.settings import load
 from tests.gateway import PROJECT
+from tests.needs import require
 
 DEPLOY = PROJECT / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
@@ -23,15 +24,6 @@ COMPOSE = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())
 CONTAINERFILE = DEPLOY / "container" / "Containerfile"
 PACKAGES = ("catalog", "deid", "dgis", "replica", "storage_nodes")
 EXPOSURE = 25  # of 100, as `systemd-analyze security` counts: what is "OK" begins at 50
-
-
-def require(program: str, packages: str) -> None:
-    if shutil.which(program):
-        return
-    reason = f"no {program}: `make engines` installs {packages} (Debian, root)"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def run(*command: object, code: int = 0, **options) -> str:

@@ -1,6 +1,5 @@
 """Other people's files in every transfer syntax we offer, as pydicom and dcmtk read them."""
 
-import shutil
 import subprocess
 
 import numpy as np
@@ -10,6 +9,7 @@ from pydicom import dcmread
 from dgis.transcode.syntaxes import CODECS, EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN, Codec
 from dgis.transcode.transcoder import GatewayTranscoder
 from tests.corpus import corpus_files
+from tests.needs import needs
 from tests.tools.transcoding import differences, lying, part10, read
 
 pytestmark = [
@@ -130,7 +130,7 @@ def test_an_unsigned_codestream_of_signed_pixels_gets_its_sign_back(corpus, tran
 
 
 @pytest.mark.dcmtk
-@pytest.mark.skipif(shutil.which("dcmdump") is None, reason="no dcmdump: `make engines` installs dcmtk")
+@needs("dcmdump", "dcmtk")
 def test_dcmtk_reads_what_was_converted(corpus, transcoder, tmp_path):
     for path in _ODD:
         instance = lying(path)
@@ -149,7 +149,7 @@ def _dcmtk_decoder(path):
 
 
 @pytest.mark.dcmtk
-@pytest.mark.skipif(shutil.which("dcmdjpeg") is None, reason="no dcmdjpeg: `make engines` installs dcmtk")
+@needs("dcmdjpeg", "dcmtk")
 @pytest.mark.parametrize("path", list(filter(_dcmtk_decoder, _ODD)), ids=_name)
 def test_dcmtk_decodes_the_same_pixels(corpus, transcoder, tmp_path, path):
     decoded = tmp_path / "decoded.dcm"

@@ -1,8 +1,6 @@
 """A real object store for tests: a one-node Ceph (mon, osd on bluestore, radosgw) on loopback, no systemd."""
 
 import json
-import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +16,7 @@ import pytest
 from storage_nodes.s3 import S3Node
 from storage_nodes.s3_client import S3Location
 from storage_nodes.s3_upload import PartSizes
+from tests.needs import require
 from tests.unit.dgis.identity.makers import SERVER, authority, new_key, pem
 
 _PROGRAMS = ("ceph", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
@@ -203,12 +202,7 @@ class Ceph:
 @contextmanager
 def running_ceph(folder, count=1):
     """Yield clusters that run side by side; skips, or fails in CI, where Ceph is not installed."""
-    missing = [program for program in _PROGRAMS if shutil.which(program) is None]
-    if missing:
-        reason = f"no {missing[0]}: `make engines` installs Ceph (Debian, root)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require(_PROGRAMS, "Ceph")
     clusters = [Ceph(Path(folder) / f"ceph{number}") for number in range(count)]
     with ExitStack() as stack:
         for cluster in clusters:

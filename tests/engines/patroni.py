@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -16,6 +15,7 @@ import pytest
 
 from tests import postgres
 from tests.engines.ceph import free_ports
+from tests.needs import require
 
 _PROGRAMS = ("etcd", "patroni")
 _SECONDS = 120
@@ -156,12 +156,7 @@ class Cluster:
 @contextmanager
 def running_patroni():
     """Yield a cluster whose primary has a synchronous standby; skips, or fails in CI, without Patroni."""
-    missing = [program for program in _PROGRAMS if shutil.which(program) is None]
-    if missing:
-        reason = f"no {missing[0]}: `make engines` installs Patroni and etcd (Debian, root)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require(_PROGRAMS, "Patroni and etcd")
     binaries = (postgres._binaries() / "initdb").resolve().parent  # the others lie there, not beside a link
     with tempfile.TemporaryDirectory(prefix="dgis-pat-", ignore_cleanup_errors=True) as name:
         folder = Path(name)

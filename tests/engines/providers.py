@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.needs import lacking
 from tests.unit.catalog.credentials import makers
 from tests.unit.dgis.identity.makers import pem
 
@@ -22,10 +23,7 @@ _START_SECONDS = 60
 
 def missing(what):
     """Skip the test, or fail it in CI."""
-    reason = f"no {what}: `make engines` installs it (Debian, root)"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    lacking(f"no {what}: `make engines` installs it (Debian, root)")
 
 
 def free_port():

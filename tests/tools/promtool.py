@@ -1,11 +1,9 @@
 """promtool as the tests call it, and what a rule or a dashboard names."""
 
-import os
 import re
-import shutil
 import subprocess
 
-import pytest
+from tests.needs import require
 
 _METRIC = re.compile(r"\b(?:dgis|process)_[a-z_]+")
 _PARTS = re.compile(r"_(bucket|count|sum)$")
@@ -13,12 +11,7 @@ _PARTS = re.compile(r"_(bucket|count|sum)$")
 
 def require_promtool() -> None:
     """Skip the test where promtool is not installed; in CI its absence is a failure."""
-    if shutil.which("promtool"):
-        return
-    reason = "no promtool: `make engines` installs it (Debian, root)"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    require("promtool", "prometheus")
 
 
 def promtool(*arguments: object, typed: str = "") -> str:

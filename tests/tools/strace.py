@@ -1,7 +1,5 @@
 """What a running process asks of the kernel, counted by strace."""
 
-import os
-import shutil
 import signal
 import subprocess
 from collections import Counter
@@ -9,9 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from tests.gateway import wait_until
+from tests.needs import require
 
 _STOP_SECONDS = 30
 _NUMBER = 3  # column of the table: calls; the last one is the name
@@ -19,12 +16,7 @@ _NUMBER = 3  # column of the table: calls; the last one is the name
 
 def require_strace() -> None:
     """Skip the test where strace is not installed; in CI its absence is a failure."""
-    if shutil.which("strace"):
-        return
-    reason = "no strace: `make engines` installs it (Debian, root)"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    require("strace", "strace")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from dgis.demo.people import PEOPLE
 from storage_nodes.record.part10 import file_head
 from tests.browser import WAIT_MS, visit
 from tests.gateway import Gateway
+from tests.needs import lacking
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("web-portal")]
 
@@ -85,10 +86,7 @@ def shot(page, name):
 
 def require_no_serious_fault(page):
     if not AXE.exists():
-        reason = "no axe-core: `make engines` installs it"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        lacking("no axe-core: `make engines` installs it")
     # In line, which the page's policy forbids to pages and not to who drives the browser.
     page.evaluate(AXE.read_text())
     found = page.evaluate("() => axe.run()")
