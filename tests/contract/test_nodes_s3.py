@@ -3,6 +3,8 @@
 import threading
 
 import pytest
+from moto.s3.exceptions import NoSuchUpload
+from moto.s3.models import S3Backend
 from moto.server import ThreadedMotoServer
 
 from storage_nodes.s3 import S3Node
@@ -18,8 +20,17 @@ def endpoint():
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(S3Backend, "upload_part", _upload_part)
+        yield f"http://{host}:{port}"
     server.stop()
+
+
+def _upload_part(backend, bucket_name, multipart_id, *part, own=S3Backend.upload_part):
+    """As a server says it whose upload another completed meanwhile; the mock's own answer is a 500."""
+    if multipart_id not in backend.get_bucket(bucket_name).multiparts:
+        raise NoSuchUpload(multipart_id)
+    return own(backend, bucket_name, multipart_id, *part)
 
 
 def a_node(endpoint, bucket, prefix="", *, conditional_put=False, sizes=PartSizes()):  # noqa: B008 (frozen)
