@@ -12,8 +12,9 @@ from dgis.dicomweb.accept import Offer, acceptable
 from dgis.dicomweb.described import PIXELS, Header
 from dgis.dicomweb.door import WebDoor
 from dgis.dicomweb.feeding import Feed, begin
-from dgis.dicomweb.frames import Frames, NoFramesError, frames_of
+from dgis.dicomweb.frames import Frames, frames_of
 from dgis.dicomweb.headers import Opening
+from dgis.dicomweb.image import NoFramesError
 from dgis.dicomweb.images import AWAY, Transfer, not_now
 from dgis.dicomweb.multipart import Buffer, Multipart, Part
 from dgis.dicomweb.named import Named

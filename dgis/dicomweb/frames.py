@@ -1,12 +1,13 @@
 """Frames of one instance: as they lie in the record where that is taken, else native (PS3.18 10.4.1.1.4).
 
-Of a record only the frames asked for are read. An original is read whole: from the cache against its digest,
-or out of its seal, which is whole or nothing.
+Of a record only the frames asked for are read; and of a large original in the cache, once it was compared
+with its digest (`dgis.retriever.ranges`). A small one is read whole; out of its seal it comes whole or not.
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
 from typing import Protocol
 
@@ -16,11 +17,12 @@ from catalog.retrieve import InstanceRef
 from deid.elements import UNDEFINED, Element, Encoding, elements, items
 from dgis.dicomweb.described import PIXELS
 from dgis.dicomweb.headers import Opening, Placed
+from dgis.dicomweb.image import Image, NoFramesError
+from dgis.dicomweb.laid import Laid, Read, Streams
 from dgis.dicomweb.multipart import Buffer
 from dgis.retriever.outgoing import Sendable
 from dgis.transcode.errors import TranscodeError
 from dgis.transcode.fragments import codestreams
-from dgis.transcode.level import ALLOCATED, COLUMNS, FRAMES, ROWS, SAMPLES, Level
 from dgis.transcode.limits import Limits
 from dgis.transcode.source import Source
 from dgis.transcode.syntaxes import CODECS, EXPLICIT_LITTLE_ENDIAN, targets_of
@@ -28,14 +30,9 @@ from dgis.transcode.transcoder import GatewayTranscoder
 from storage_nodes.record.reader import RecordReader
 
 _PIXEL_DATA = 0x7FE00010
-_PIXEL_GROUP = 0x0028  # what describes an image (PS3.3 C.7.6.3), and nobody
 _BITS = 8
 _ITEM = struct.Struct("<HHI")
 _END = _ITEM.pack(0xFFFE, 0xE0DD, 0)
-
-
-class NoFramesError(Exception):
-    """The instance has no frames that can be had one by one; the text names no content."""
 
 
 class Frames(Protocol):
@@ -73,47 +70,18 @@ def frames_of(opening: Opening, ref: InstanceRef, instance: Sendable) -> Frames:
         found = _in_record(opening.images.transcoder, placed)
         if found is not None:
             return found
+    laid = opening.laid(instance)
+    if laid is not None:
+        return _in_ranges(opening, laid, instance)
     data, encoding = opening.whole(instance)
     return _in_data_set(opening.images.transcoder, instance.transfer_syntax, data, encoding)
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """What a header says of its frames."""
-
-    level: Level = field(repr=False)
-    described: bytes = field(repr=False)  # the elements that say it, explicit VR little endian
-
-    @classmethod
-    def of(cls, header: Buffer) -> "Image":
-        """Read it from the elements before the pixels, explicit VR little endian."""
-        level, kept = Level(), bytearray()
-        for each in elements(header, Encoding.EXPLICIT_LE):
-            if each.tag >> 16 == _PIXEL_GROUP and each.length != UNDEFINED:
-                value = bytes(header[each.value : each.end])
-                if level.wants(each.tag, len(value)):
-                    level.learn(each.tag, value)
-                if each.tag != FRAMES and each.vr != "SQ":
-                    kept += header[each.start : each.end]
-        return cls(level, bytes(kept))
-
-    @property
-    def count(self) -> int:
-        """How many frames there are to be."""
-        return max(self.level.number(FRAMES) or 1, 1)
-
-    @property
-    def frame_bits(self) -> int:
-        """Bits of one native frame."""
-        cells = (self.level.number(ROWS) or 0) * (self.level.number(COLUMNS) or 0)
-        return cells * (self.level.number(SAMPLES) or 1) * (self.level.number(ALLOCATED) or 0)
 
 
 @dataclass(frozen=True, slots=True)
 class NativeFrames:
     """Uncompressed pixels of an original, one frame after another."""
 
-    value: Buffer = field(repr=False)
+    part: Callable[[int, int], Buffer] = field(repr=False)  # bytes of the pixels, from one to another
     count: int
     bits: int
     stored: tuple[str, ...] = (EXPLICIT_LITTLE_ENDIAN,)
@@ -126,8 +94,8 @@ class NativeFrames:
         """Return one frame; frames of single bits need not begin with a byte (PS3.5 8.1.1)."""
         start, stop = number * self.bits, (number + 1) * self.bits
         if self.bits % _BITS == 0:
-            return memoryview(self.value)[start // _BITS : stop // _BITS]
-        around = np.frombuffer(self.value[start // _BITS : -(-stop // _BITS)], np.uint8)
+            return self.part(start // _BITS, stop // _BITS)
+        around = np.frombuffer(self.part(start // _BITS, -(-stop // _BITS)), np.uint8)
         skipped = start % _BITS
         cells = np.unpackbits(around, bitorder="little")[skipped : skipped + self.bits]
         return np.packbits(cells, bitorder="little").tobytes()
@@ -241,6 +209,19 @@ def _grouped(
     return [range(first, last) for first, last in zip(places, [*places[1:], fragments], strict=True)]
 
 
+def _in_ranges(opening: Opening, laid: Laid, instance: Sendable) -> Frames:
+    read = opening.ranges(instance)
+    if laid.spans is None:
+        part = partial(_between, read, laid.value)
+        return NativeFrames(part, laid.image.count, laid.image.frame_bits)
+    streams = Streams(read, laid.spans)
+    return CompressedFrames(opening.images.transcoder, laid.image, streams, instance.transfer_syntax)
+
+
+def _between(read: Read, base: int, start: int, stop: int) -> Buffer:
+    return read(base + start, stop - start)
+
+
 def _in_data_set(transcoder: GatewayTranscoder, syntax: str, data: Buffer, encoding: Encoding) -> Frames:
     element = next((each for each in elements(data, encoding) if each.tag in PIXELS), None)
     if element is None or encoding is not Encoding.EXPLICIT_LE:
@@ -250,7 +231,7 @@ def _in_data_set(transcoder: GatewayTranscoder, syntax: str, data: Buffer, encod
         value = memoryview(data)[element.value : element.value_end]
         if not image.frame_bits or image.frame_bits * image.count > len(value) * _BITS:
             raise NoFramesError("its header does not describe its pixels")
-        return NativeFrames(value, image.count, image.frame_bits)
+        return NativeFrames(lambda start, stop: value[start:stop], image.count, image.frame_bits)
     return CompressedFrames(transcoder, image, _codestreams(data, element, syntax, image.count), syntax)
 
 

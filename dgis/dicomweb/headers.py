@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 
 from catalog.retrieve import InstanceRef
 from deid.elements import Encoding, detect_encoding
 from dgis.dicomweb.described import Header
 from dgis.dicomweb.images import Images, Transfer
+from dgis.dicomweb.laid import Laid, Read, laid_out
 from dgis.dicomweb.multipart import Buffer
 from dgis.retriever.outgoing import Sendable
+from dgis.retriever.ranges import NoRangesError, Ranged
 from dgis.retriever.records import Record
 from dgis.spooled import spooled
 from dgis.transcode.syntaxes import EXPLICIT_LITTLE_ENDIAN, NATIVE
@@ -81,11 +84,51 @@ class Opening:
             data = spooled(pieces, self.images.scratch)
         return data, detect_encoding(bytes(data[:_FIRST_BYTES]), Encoding.EXPLICIT_LE)
 
+    def laid(self, instance: Sendable) -> Laid | None:
+        """Return where the frames of an original lie; None where only the whole of it tells.
+
+        Raises:
+            OSError: it cannot be had now.
+            NoFramesError: it has none.
+            deid.elements.WalkError, dgis.transcode.errors.TranscodeError: it is no well-formed data set.
+        """
+        ranges = instance.ranges
+        if ranges is None:
+            return None
+        make = partial(laid_out, ranges.read, ranges.length, instance.transfer_syntax)
+        try:
+            return self.images.laid.get(ranges.name, make).known
+        except NoRangesError:
+            return None
+
+    def ranges(self, instance: Sendable) -> Read:
+        """Return what reads parts of an original as it was sent, for whoever has found that it is `laid`."""
+        assert instance.ranges is not None, "the caller has asked"
+        return _Parts(instance, instance.ranges, self.images.scratch).read
+
     def _opened(self, key: RecordKey) -> Record:
         record = self.images.shelf.record(key)
         if self.many:
             record.ask(lambda reader: reader.read_headers())
         return record
+
+
+@dataclass(slots=True)
+class _Parts:
+    """Parts of an original; the whole is fetched where the cache lets go of it between two of them."""
+
+    instance: Sendable
+    ranged: Ranged
+    scratch: Path | None
+    whole: memoryview | None = field(default=None, repr=False)
+
+    def read(self, start: int, length: int) -> Buffer:
+        if self.whole is None:
+            try:
+                return self.ranged.read(start, length)
+            except NoRangesError:
+                self.whole = spooled(self.instance.open(), self.scratch)
+        return self.whole[start : start + length]
 
 
 def each_header(images: Images, transfer: Transfer) -> Iterator[tuple[InstanceRef, Sendable, Opening]]:

@@ -13,6 +13,7 @@ from catalog.query import Query
 from catalog.release import Asker, Releases, asked
 from catalog.retrieve import InstanceRef
 from dgis.cache.index import CacheIndex
+from dgis.dicomweb.laid import Layouts, layouts
 from dgis.dicomweb.named import Named
 from dgis.keyholder.protocol import KeyholderGone
 from dgis.retriever.outgoing import Sendable
@@ -87,6 +88,7 @@ class Images:
     transcoder: GatewayTranscoder
     recorder: Recorder
     scratch: Path | None = None  # where what is too large for memory waits, in files without a name
+    laid: Layouts = field(default_factory=layouts, repr=False)  # of large originals in the cache
 
     def find(self, asker: Asker, query: Query) -> Iterator[Match]:
         """Search the catalog as this caller; whoever takes the matches says how it ended with `found`.

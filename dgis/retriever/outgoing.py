@@ -8,24 +8,29 @@ import structlog
 from dgis.cache.extent import DamagedError, EvictedError
 from dgis.cache.index import Cached, CacheIndex
 from dgis.keyholder.client import KeyholderClient, NotRestored, Restored
+from dgis.retriever.ranges import WORTH_BYTES, Ranged
 from dgis.retriever.records import NotHere, Record
 from storage_nodes.names import RecordKey
 
 _log = structlog.get_logger(__name__)
 
 Buffer = bytes | bytearray | memoryview
-_KEPT_BYTES = 4 << 20  # nearly every single-frame image
+_KEPT_BYTES = WORTH_BYTES  # nearly every single-frame image
 
 
 @dataclass(frozen=True, slots=True)
 class Sendable:
-    """One instance that is to be sent; `length` is in bytes, None where only opening it tells."""
+    """One instance that is to be sent; `length` is in bytes, None where only opening it tells.
+
+    `ranges` are its parts, where they can be had without the whole.
+    """
 
     sop_class_uid: str
     sop_instance_uid: str = field(repr=False)
     transfer_syntax: str
     length: int | None
     chunks: Callable[[], Iterable[Buffer]] = field(repr=False)
+    ranges: Ranged | None = field(default=None, repr=False)
 
     def open(self) -> Iterable[Buffer]:
         """Yield the data set.

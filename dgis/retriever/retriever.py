@@ -10,6 +10,7 @@ from catalog.retrieve import InstanceRef
 from dgis.cache.index import Cached, CacheIndex
 from dgis.keyholder.client import KeyholderClient
 from dgis.retriever.outgoing import Buffer, SealedRun, Sendable, cached_original, deidentified
+from dgis.retriever.ranges import CachedRanges, Ranged
 from dgis.retriever.records import NotHere, Record, Shelf, read_ahead_bytes
 from storage_nodes.names import RecordKey
 
@@ -29,6 +30,7 @@ class Retriever:
     ) -> None:
         self._engine = engine
         self._index = index
+        self._ranges = CachedRanges(index)
         self._shelf = shelf
         self._keyholder = keyholder
         self._clock_ms = clock_ms
@@ -65,7 +67,8 @@ class Retriever:
                 yield _sendable(ref, next(sealed))
             else:
                 (otherwise,) = self._sealed(record_key, [ref])
-                yield _sendable(ref, partial(cached_original, self._index, here, otherwise))
+                chunks = partial(cached_original, self._index, here, otherwise)
+                yield _sendable(ref, chunks, self._ranges.of(here))
 
     def _sealed(self, record_key: str | None, refs: Sequence[InstanceRef]) -> Iterator[Chunks]:
         """Return how each original is had from its seal: neighbours share one request."""
@@ -90,8 +93,10 @@ class Retriever:
             yield _sendable(ref, partial(deidentified, opened, ref.position))
 
 
-def _sendable(ref: InstanceRef, chunks: Chunks) -> Sendable:
-    return Sendable(ref.sop_class_uid, ref.sop_instance_uid, ref.transfer_syntax, ref.size_bytes, chunks)
+def _sendable(ref: InstanceRef, chunks: Chunks, ranges: Ranged | None = None) -> Sendable:
+    return Sendable(
+        ref.sop_class_uid, ref.sop_instance_uid, ref.transfer_syntax, ref.size_bytes, chunks, ranges
+    )
 
 
 def _unpublished() -> Iterator[Buffer]:

@@ -9,7 +9,8 @@ from dgis.transcode.syntaxes import Codec
 _ITEM = b"\xfe\xff\x00\xe0"
 _END = b"\xfe\xff\xdd\xe0"
 _ITEM_HEADER_BYTES = 8
-_START_BYTES = 16  # as many as a start can take, fill bytes included
+START_BYTES = 16
+"""As many as a start can take, fill bytes included."""
 
 # The first bytes of a codestream: SOI (T.81 B.1.1, fill bytes allowed before it; T.87 likewise), SOC and SIZ
 # (T.800 A.4), or the signature of a JP2 file, which DICOM forbids and some write.
@@ -23,6 +24,11 @@ _STARTS = {
 }
 
 
+def begins(codec: Codec, first: bytes) -> bool:
+    """Whether a fragment of several frames begins another one; `first` are its first `START_BYTES`."""
+    return codec.one_fragment or _STARTS[codec].match(first) is not None
+
+
 def codestreams(source: Source, codec: Codec, frames: int, limit_bytes: int) -> Iterator[bytes]:
     """Yield the codestream of each frame of an encapsulated pixel element, its header already taken.
 
@@ -33,12 +39,10 @@ def codestreams(source: Source, codec: Codec, frames: int, limit_bytes: int) -> 
         WalkError: the value is no list of fragments.
         DamagedPixelsError: the frames are not as many as announced, or one is larger than `limit_bytes`.
     """
-    start = None if frames == 1 or codec.one_fragment else _STARTS[codec]
     gathered = bytearray()
     found = 0
     for length in _fragments(source):
-        begins = start is None or start.match(source.peek(min(length, _START_BYTES)))
-        if gathered and begins and (frames > 1):
+        if gathered and frames > 1 and begins(codec, source.peek(min(length, START_BYTES))):
             found += 1
             yield _counted(gathered, found, frames)
             gathered = bytearray()

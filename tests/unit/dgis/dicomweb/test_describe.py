@@ -235,7 +235,7 @@ def test_fragments_are_grouped_by_number_or_offset_table():
 def test_frames_of_single_bits_need_not_begin_with_a_byte():
     bits = np.arange(27) % 3 == 0
     value = np.packbits(bits, bitorder="little").tobytes()
-    frames = NativeFrames(value, 3, 9)
+    frames = NativeFrames(lambda start, stop: value[start:stop], 3, 9)
     for number in range(3):
         got = np.unpackbits(np.frombuffer(frames.native(number), np.uint8), bitorder="little")
         assert np.array_equal(got[:9], bits[number * 9 : number * 9 + 9])
