@@ -87,6 +87,19 @@ class Releases:
 
         return self._recorded(look)
 
+    def resolve(self, query: Query, asker: Asker) -> list[InstanceRef]:
+        """Resolve as `retrieve`, for work of which nothing is told to anybody: nothing is recorded.
+
+        Raises:
+            InvalidQuery: at once, before anything is looked up.
+            SQLAlchemyError: the database does not answer.
+        """
+        with self._engine.execution_options(read_only=True).connect() as connection:
+            found = instances(
+                connection, query, asker.caller, asker.receiver, self._clock_ms(), reach=self._reach
+            )
+            return list(found)
+
     def _page(self, query: Query, asker: Asker, size: int) -> list[Match]:
         limit = size if query.limit is None else min(size, query.limit)
 

@@ -305,6 +305,7 @@ class Care(Section):
 class Cache(Section):
     max_bytes: PositiveInt = 10 << 30
     free_floor_bytes: Annotated[int, Field(ge=0)] = 256 << 20  # images are refused before the disk is full
+    prefetch_bytes: Annotated[int, Field(ge=0)] = 4 << 30  # of records brought near; 0: none
 
 
 class Keys(Section):

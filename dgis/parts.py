@@ -23,6 +23,7 @@ from dgis.cache.log import ReceiveLog
 from dgis.cache.owner import Owner
 from dgis.cache.publish_queue import Patience
 from dgis.configuration import Configuration
+from dgis.near.copies import NearCopies
 
 
 class StartError(Exception):
@@ -86,6 +87,13 @@ def open_receive_log(configuration: Configuration) -> ReceiveLog:
         return ReceiveLog.open(configuration.gateway.home, limits)
     except OSError as error:
         raise StartError(f"cannot write {configuration.gateway.home}: {error.strerror}") from None
+
+
+def near_copies(configuration: Configuration) -> NearCopies:
+    """Return the records that were brought near, for every process of this gateway on this host."""
+    cache = configuration.cache
+    # twice the floor: the cache of received images ends at it, and comes first
+    return NearCopies(configuration.gateway.home / "near", cache.prefetch_bytes, 2 * cache.free_floor_bytes)
 
 
 def cache_owner(configuration: Configuration) -> Owner:

@@ -1,10 +1,10 @@
 """`/api/jobs`: what the grid does for a caller, beyond one request."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Depends, Path, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import JSONResponse, Response
 
 from catalog.audit import trail
@@ -18,7 +18,7 @@ from dgis.api.problems import problems
 from dgis.dimse.services import Destination
 from dgis.jobs import queue
 from dgis.jobs.subjects import subject_of
-from dgis.jobs.values import Order, owner_of
+from dgis.jobs.values import Kind, Order, owner_of
 from dgis.web.logins import Logins, address_of, caller_of
 from dgis.web.problems import Problem
 
@@ -31,13 +31,25 @@ _NO_JOB = Problem(404, "no_such_job", "no job of that id is yours")
 
 
 class JobWanted(BaseModel):
-    """A study, or a series of it, is to be sent to one of `[dicom.destinations]`, as C-MOVE does."""
+    """A study, or a series of it, is to be sent to one of `[dicom.destinations]`, as C-MOVE does.
+
+    Or its records are to be brought near this gateway (`prefetch`), for those who read it later.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     study: _Uid
     series: _Uid | None = None
-    destination: Annotated[str, Field(min_length=1, max_length=16, description="AE title")]
+    kind: Kind = Kind.SEND
+    destination: Annotated[
+        str | None, Field(min_length=1, max_length=16, description="AE title; of `send` only")
+    ] = None
+
+    @model_validator(mode="after")
+    def _says_where(self) -> Self:
+        if (self.destination is None) is (self.kind is Kind.SEND):
+            raise ValueError("a destination belongs to sending, and to nothing else")
+        return self
 
 
 class JobDocument(BaseModel):
@@ -81,21 +93,25 @@ class Jobs:
         """
         if Right.RETRIEVE not in caller.may:
             raise Problem(403, "may_not_retrieve", "this caller may not retrieve")
-        destination = self._destinations.get(wanted.destination)
-        if destination is None:
-            raise Problem(404, "no_such_destination", "not in [dicom.destinations]")
+        destination = None
+        if wanted.destination is not None:
+            destination = self._destinations.get(wanted.destination)
+            if destination is None:
+                raise Problem(404, "no_such_destination", "not in [dicom.destinations]")
+        receiver = None if destination is None else destination.caller
         now_ms = self._access.clock_ms()
         with self._access.engine.begin() as connection:
             if queue.unfinished(connection, owner_of(caller)) >= _MOST_UNFINISHED:
                 raise Problem(409, "too_many", f"{_MOST_UNFINISHED} jobs of this caller are not over yet")
-            asker = Asker(caller, address, destination.caller)
+            asker = Asker(caller, address, receiver)
             subject = subject_of(connection, (wanted.study, wanted.series), asker, now_ms)
             if subject is None:
-                words = "nothing by these UIDs that both requester and destination may have"
+                words = "nothing by these UIDs that the requester, and the destination, may have"
                 raise Problem(404, "nothing_there", words)
-            order = Order(caller, address, wanted.destination, subject)
+            order = Order(caller, address, wanted.destination or "", subject, wanted.kind)
             job_id = queue.ask(connection, self._gateway_id, order, now_ms)
-            detail = {"door": "http", "job": job_id, "receiver": named(destination.caller)}
+            detail = {"door": "http", "job": job_id}
+            detail |= {"what": "prefetch"} if receiver is None else {"receiver": named(receiver)}
             asked = Happening(Event.RETRIEVE, named(caller), address=address, detail=dict(detail))
             trail.append(connection, self._writer, [asked], now_ms)
             found = queue.one(connection, job_id, None)
@@ -147,7 +163,7 @@ def routes(jobs: Jobs, logins: Logins) -> APIRouter:
 
     @router.post("", status_code=202, responses=problems(403, 404, 409))
     def ask(request: Request, who: admitted, wanted: JobWanted) -> JobDocument:
-        """Have a study or a series sent to a destination."""
+        """Have a study or a series sent to a destination, or its records brought near."""
         return JobDocument.model_validate(jobs.ask(caller_of(who), address_of(request), wanted))
 
     @router.get("", responses=problems())

@@ -9,7 +9,8 @@ from dgis.configuration import Configuration
 from dgis.departed.notes import Teller
 from dgis.erasure import tombstones
 from dgis.erasure.eraser import Eraser, Means
-from dgis.parts import now_ms
+from dgis.near.tidying import tidy
+from dgis.parts import near_copies, now_ms
 from dgis.retention.removal import Removing
 from dgis.retention.retainer import Retainer
 from dgis.worker import Chore, once
@@ -19,6 +20,7 @@ _EVICT_SECONDS = 5.0
 _ERASE_SECONDS = 1.0
 _COMPARE_MS = 6 * 3_600_000  # between passes over all keys: copies that are missing are made good as well
 _TELL_SECONDS = 5.0
+_TIDY_SECONDS = 15.0
 _RETAIN_SECONDS = 3600.0
 
 
@@ -42,9 +44,11 @@ def tending(configuration: Configuration, log: ReceiveLog, replicas: Replicas) -
     """Return the chores that keep cache and nodes in order."""
     evictor = Evictor(log.files, replicas.engine, configuration.gateway.name, log.space)
     teller = Teller(replicas.engine, replicas.fleet, now_ms)
+    near = near_copies(configuration)
     return [
         Chore("evict", _EVICT_SECONDS, once(evictor.run_once)),
         *caring(configuration, replicas),
+        Chore("tidy-near", _TIDY_SECONDS, lambda: tidy(replicas.engine, near) > 0),
         Chore("tell-departed", _TELL_SECONDS, lambda: teller.run_once() > 0),
     ]
 

@@ -38,7 +38,7 @@ def ask(connection: sa.Connection, gateway_id: str, order: Order, now_ms: int) -
     row = {
         "id": job_id,
         "gateway_id": gateway_id,
-        "kind": Kind.SEND.value,
+        "kind": order.kind.value,
         "state": State.WAITING.value,
         "caller": written(order.caller),
         "owner": owner_of(order.caller),
@@ -78,7 +78,7 @@ def claim(connection: sa.Connection, gateway_id: str, name: str, now_ms: int, le
     )
     row = connection.execute(taken).one()
     subject = Subject(row.patient_key, row.study_key, row.series_key, row.original)
-    order = Order(read_caller(row.caller), row.address, row.destination, subject)
+    order = Order(read_caller(row.caller), row.address, row.destination, subject, Kind(row.kind))
     return Job(row.id, name, order, row.attempts)
 
 

@@ -1,6 +1,7 @@
 """The chore of a door that does what callers asked for.
 
     asked -> claim -> decide anew for requester and destination, recorded -> send -> end, with its entry
+    asked -> claim -> decide anew for the requester -> bring near -> end, with its entry
 
 A crash in between lets the lease run out; the job is begun anew, and the destination gets some instances
 twice. The commit of the end is the commit point.
@@ -29,8 +30,9 @@ from dgis.dimse.limits import Limits
 from dgis.dimse.sending import Route, Sending
 from dgis.dimse.services import Destination, Transcoder
 from dgis.jobs import queue
+from dgis.jobs.prefetching import Bringing, Prefetching
 from dgis.jobs.subjects import query_of
-from dgis.jobs.values import Counts, End, Job, State
+from dgis.jobs.values import Counts, End, Job, Kind, State
 from dgis.retriever.retriever import Retriever
 from dgis.trail.recorder import with_asked
 
@@ -39,6 +41,7 @@ _log = structlog.get_logger(__name__)
 _PROGRESS_SECONDS = 0.5
 _MOST_ATTEMPTS = 3  # of a job that ends the process which runs it
 _GONE = "it is no longer here, or not for requester and destination"
+_NO_MORE = "it is no longer here, or not for the requester"
 _UNKNOWN = "the destination is no longer configured"
 _DEADLY = "the gateway ended three times while it ran"
 
@@ -58,6 +61,7 @@ class Means:
     clock_ms: Callable[[], int]
     lease_ms: int
     limits: Limits
+    bringing: Bringing
 
 
 class Runner:
@@ -98,19 +102,26 @@ class Runner:
     def _refs(self, job: Job) -> list[InstanceRef]:
         """Resolve it for both, as everything that leaves; that originals are named is recorded first."""
         order, destination = job.order, self._means.destinations.get(job.order.destination)
-        if destination is None or job.attempts > _MOST_ATTEMPTS or Right.RETRIEVE not in order.caller.may:
+        near = order.kind is Kind.PREFETCH
+        if job.attempts > _MOST_ATTEMPTS or Right.RETRIEVE not in order.caller.may:
+            return []
+        if destination is None and not near:
             return []
         with self._means.engine.execution_options(read_only=True).connect() as connection:
             query = query_of(connection, order.subject)
         if query is None:
             return []
+        if destination is None or near:
+            return self._means.releases.resolve(query, Asker(order.caller, order.address))
         return self._means.releases.retrieve(query, Asker(order.caller, order.address, destination.caller))
 
     def _run(self, job: Job, refs: list[InstanceRef]) -> End | None:
         """Do it; None where it is to be begun anew."""
-        destination = self._means.destinations.get(job.order.destination)
         if job.attempts > _MOST_ATTEMPTS:
             return End(State.FAILED, words=_DEADLY)
+        if job.order.kind is Kind.PREFETCH:
+            return self._bring(job, refs) if refs else End(State.FAILED, words=_NO_MORE)
+        destination = self._means.destinations.get(job.order.destination)
         if destination is None:
             return End(State.FAILED, words=_UNKNOWN)
         if not refs:
@@ -119,13 +130,25 @@ class Runner:
         route = Route(destination.party(means.ae_title), means.transcoder, means.limits)
         sending, tally = Sending(route, _Progress(means, job, self._stopping)), Tally(len(refs))
         sending.run(means.retriever.prepare(refs), tally)
-        if sending.stopped and self._stopping.is_set():
+        return self._end(tally, sending, "taken")
+
+    def _bring(self, job: Job, refs: list[InstanceRef]) -> End | None:
+        means = self._means
+        now_ms = time.time_ns() // 1_000_000  # as the file system has it
+        bringing = Prefetching(means.bringing, _Progress(means, job, self._stopping), now_ms)
+        with means.engine.execution_options(read_only=True).connect() as connection:
+            cached = bringing.cached(connection, refs)
+        return self._end(bringing.run(refs, cached), bringing, "brought")
+
+    def _end(self, tally: Tally, done: Sending | Prefetching, what: str) -> End | None:
+        if done.stopped and self._stopping.is_set():
             return None
-        counts, words = _counts(tally, len(refs)), sending.words or None
-        if sending.stopped:
+        total = tally.remaining + tally.completed + tally.warning + tally.failed
+        counts, words = _counts(tally, total), done.words or None
+        if done.stopped:
             return End(State.CANCELLED, counts, words)
         if tally.failed:
-            return End(State.FAILED, counts, words or f"{tally.failed} instances were not taken")
+            return End(State.FAILED, counts, words or f"{tally.failed} instances were not {what}")
         return End(State.DONE, counts)
 
     def _note(self, connection: sa.Connection, job: Job, end: End, refs: list[InstanceRef]) -> None:
@@ -138,7 +161,10 @@ class Runner:
         if end.words:
             detail["words"] = end.words
         outcome = Ended.MINOR_FAILURE if end.state is State.FAILED else Ended.SUCCESS
-        happening = Happening(Event.TRANSFER, named(order.caller), outcome, order.address, detail=detail)
+        event = Event.TRANSFER
+        if order.kind is Kind.PREFETCH:  # nothing left the grid
+            event, detail["what"] = Event.RETRIEVE, "prefetch"
+        happening = Happening(event, named(order.caller), outcome, order.address, detail=detail)
         query = query_of(connection, order.subject)
         if query is not None:
             receiver = self._means.destinations.get(order.destination)

@@ -12,6 +12,7 @@ class Kind(StrEnum):
     """What is to be done."""
 
     SEND = "send"  # a study or series to a destination, as C-MOVE does
+    PREFETCH = "prefetch"  # its records near this gateway, for those who read it later
 
 
 class State(StrEnum):
@@ -52,12 +53,13 @@ NOTHING = Counts()
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Who asks, from where, and what is to go to which destination (AE title)."""
+    """Who asks, from where, and what is to go to which destination (AE title; "" where nothing is sent)."""
 
     caller: Caller
     address: str
     destination: str
     subject: Subject
+    kind: Kind = Kind.SEND
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Opening records and companions wherever a good copy lies: what a digest refutes is read from the next."""
 
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import sqlalchemy as sa
 
@@ -9,11 +9,15 @@ from deid.keys.values import KeyMissing, KeyShredded, PatientKey
 from deid.seal.reader import CompanionReader, open_companion, read_names
 from deid.seal.values import SealNames, SealReason, SealRefused
 from dgis import layouts
+from dgis.near.body import SourceBody
+from dgis.near.copies import NearCopies
+from dgis.near.source import NearSource
 from replica.fleet import Fleet
 from replica.locate import locate
 from replica.source import Misbehaviour, NoCopyLeft, ReplicaSource
 from replica.values import Located
 from storage_nodes.addresses import Kind
+from storage_nodes.errors import DigestMismatch, NodeError
 from storage_nodes.names import RecordKey
 from storage_nodes.record.errors import DamagedRecordError, RecordTooLargeError, UnsupportedRecordError
 from storage_nodes.record.reader import RecordReader
@@ -36,10 +40,31 @@ class NotHere(Exception):  # noqa: N818 (reads as what happened)
     """An object that no node gives now; the text names no image."""
 
 
+class Copies(Protocol):
+    """The copies of one object, read one after another (`replica.source.ReplicaSource`)."""
+
+    @property
+    def size(self) -> int:
+        """Length, bytes."""
+
+    def read(self, start: int, length: int) -> Buffer:
+        """Return a range.
+
+        Raises:
+            NoCopyLeft: every copy failed or was rejected.
+        """
+
+    def is_whole(self) -> bool:
+        """Tell whether the whole has the digest of the index."""
+
+    def reject(self, trouble: str = ...) -> bool:
+        """Give up the copy that was read last; returns whether there is another."""
+
+
 class _Replicated(Generic[Reader]):
     """A reader over the copies of one object; one that lies is rejected, and the next is opened."""
 
-    def __init__(self, source: ReplicaSource, open_reader: Callable[[ReplicaSource], Reader]) -> None:
+    def __init__(self, source: Copies, open_reader: Callable[[Copies], Reader]) -> None:
         self._source = source
         self._open = open_reader
         self._reader: Reader | None = None
@@ -81,7 +106,7 @@ class _Replicated(Generic[Reader]):
 class Record:
     """One record of de-identified instances, read from whichever copies are good."""
 
-    def __init__(self, source: ReplicaSource, layout: RecordLayout | None, read_ahead_bytes: int) -> None:
+    def __init__(self, source: Copies, layout: RecordLayout | None, read_ahead_bytes: int) -> None:
         self._copies = _Replicated(
             source, lambda each: RecordReader(each, layout, read_ahead_bytes=read_ahead_bytes)
         )
@@ -133,7 +158,7 @@ class Record:
 class Companion:
     """One sealed companion, opened with its patient's key."""
 
-    def __init__(self, source: ReplicaSource, part: RecordKey, key_of: Callable[[str], PatientKey]) -> None:
+    def __init__(self, source: Copies, part: RecordKey, key_of: Callable[[str], PatientKey]) -> None:
         self._part = part
         self._key_of = key_of
         self._patient_key: str | None = None
@@ -172,7 +197,7 @@ class Companion:
         if self._patient_key is not None:
             self._key_of(self._patient_key)
 
-    def _opened(self, source: ReplicaSource) -> CompanionReader:
+    def _opened(self, source: Copies) -> CompanionReader:
         names = read_names(source)  # nothing vouches for them until the companion is opened
         if names.part != self._part:
             raise SealRefused(SealReason.OTHER_COMPANION)  # whole, and of other images: a node changed them
@@ -198,10 +223,12 @@ class Shelf:
         engine: sa.Engine,
         fleet: Fleet,
         report: Callable[[Misbehaviour], None],
+        near: NearCopies | None = None,
     ) -> None:
         self._engine = engine
         self._fleet = fleet
         self._report = report
+        self._near = near
 
     def record(self, key: RecordKey, read_ahead_bytes: int = 0) -> Record:
         """Open a record; what goes through it front to back reads so much at a time.
@@ -230,6 +257,35 @@ class Shelf:
         """
         return read_names(self._source(self._located(key, Kind.SEALED)))
 
+    def knows(self, key: RecordKey, kind: Kind) -> bool:
+        """Whether the index knows of an object."""
+        with self._engine.connect() as connection:
+            return key in locate(connection, self._fleet, [key], kind)
+
+    def bring(self, key: RecordKey, kind: Kind, since_ms: int) -> bool:
+        """Bring a copy of an object near, where none is; False: there is no room for it.
+
+        What was brought or read since (epoch milliseconds) stays.
+
+        Raises:
+            NotHere: the index knows of none, or no node gives it now.
+        """
+        near = self._near
+        located = self._located(key, kind)
+        if near is None or near.has(located):
+            return near is not None
+        source = ReplicaSource(self._fleet, located, self._report)
+        while True:
+            try:
+                return near.keep(located, SourceBody(source), since_ms)
+            except DigestMismatch as error:
+                if not source.reject():
+                    raise NotHere("every copy is damaged") from error
+            except NoCopyLeft as error:
+                raise NotHere(f"no copy can be read: {error}") from error
+            except NodeError as error:
+                raise NotHere(f"it cannot be kept here: {error.trouble}") from error
+
     def _located(self, key: RecordKey, kind: Kind) -> Located:
         with self._engine.connect() as connection:
             found = locate(connection, self._fleet, [key], kind).get(key)
@@ -237,5 +293,8 @@ class Shelf:
             raise NotHere("the replica index knows no such object")
         return found
 
-    def _source(self, located: Located) -> ReplicaSource:
-        return ReplicaSource(self._fleet, located, self._report)
+    def _source(self, located: Located) -> Copies:
+        source = ReplicaSource(self._fleet, located, self._report)
+        if self._near is not None and self._near.has(located):
+            return NearSource(self._near, located, source)
+        return source

@@ -20,6 +20,7 @@ from dgis.door import Behind, Door
 from dgis.identity.authenticate import Authenticator
 from dgis.identity.tls import Clients, TlsError, server_context
 from dgis.ingest import ingester
+from dgis.jobs.prefetching import Bringing
 from dgis.jobs.runner import Means as JobMeans
 from dgis.jobs.runner import Runner
 from dgis.keyholder.client import KeyholderClient
@@ -89,6 +90,7 @@ def run_door(configuration: Configuration, ready: int | None) -> None:
             now_ms,
             lease_seconds * 1000,
             _limits(configuration),
+            Bringing(sending.shelf, sending.index),
         )
     )
     server = DicomServer(Door(configuration, behind), _limits(configuration))

@@ -11,7 +11,7 @@ from dgis.cache.index import CacheIndex
 from dgis.cache.reach import reach_of
 from dgis.configuration import Configuration
 from dgis.keyholder.client import KeyholderClient
-from dgis.parts import now_ms, scratch
+from dgis.parts import near_copies, now_ms, scratch
 from dgis.retriever.records import Shelf
 from dgis.retriever.retriever import Retriever
 from dgis.transcode.transcoder import GatewayTranscoder
@@ -46,7 +46,7 @@ def serving(
     reading = engine.execution_options(read_only=True)
     own_fleet = fleet.open_fleet(configuration)
     index = CacheIndex(files, configuration.gateway.name)
-    shelf = Shelf(reading, own_fleet, Reporter(engine, now_ms))
+    shelf = Shelf(reading, own_fleet, Reporter(engine, now_ms), near_copies(configuration))
     return Serving(
         own_fleet,
         index,

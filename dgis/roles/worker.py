@@ -29,6 +29,7 @@ from dgis.parts import (
     first_start_makes_keys,
     key_store_answers,
     keyholder_socket,
+    near_copies,
     now_ms,
     open_audit_key,
     open_authority,
@@ -70,7 +71,7 @@ def run_worker(configuration: Configuration, ready: int | None) -> None:
         admit_first(connection, fleet.served_until_now(configuration), now_ms())
     replicas = Replicas(engine, own_fleet, fleet.rules(configuration))
     reading = engine.execution_options(read_only=True)
-    shelf = Shelf(reading, own_fleet, Reporter(engine, now_ms))
+    shelf = Shelf(reading, own_fleet, Reporter(engine, now_ms), near_copies(configuration))
     threads = configuration.publish.workers or os.cpu_count() or 1
     restorer = Restorer(shelf, keys, threads)
     pseudonyms = Pseudonyms(secrets, configuration.gateway.facility)

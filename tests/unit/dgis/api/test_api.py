@@ -344,6 +344,23 @@ def test_a_job_is_told_to_its_owner_and_to_administrators_with_a_tag(grid, site,
     assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
 
 
+def test_records_are_brought_near_without_a_destination(grid, site):
+    with site.engine.connect() as connection:
+        study = connection.scalar(sa.select(DEID.study.c.study_instance_uid))
+    wanted = {"study": study, "kind": "prefetch"}
+    for wrong in ({"destination": "WS"}, {"kind": "send"}, {"kind": "publish"}):
+        assert grid.ask("member", "POST", "/jobs", json=wanted | wrong).status_code == 422
+    assert grid.ask("entitled to nothing", "POST", "/jobs", json=wanted).status_code == 403
+    assert grid.ask("member", "POST", "/jobs", json=wanted | {"study": "1.2.3"}).status_code == 404
+    asked = grid.ask("member", "POST", "/jobs", json=wanted)
+    assert asked.status_code == 202
+    shown = asked.json()
+    assert (shown["kind"], shown["state"], shown["destination"]) == ("prefetch", "waiting", "")
+    with site.engine.connect() as connection:
+        (entry,) = [each.happening for each in trail.latest(connection, 9, event=Event.RETRIEVE)]
+    assert entry.detail == {"door": "http", "job": shown["id"], "what": "prefetch"}
+
+
 def test_a_series_is_published_at_once_where_it_waits(grid, site, keys):
     assert grid.ask("boss", "POST", f"/series/{keys['published']}/publish").status_code == 409
     publisher = site.publisher()

@@ -11,6 +11,7 @@ from catalog.callers import Right
 from catalog.release import Asker, Releases
 from dgis.dimse.services import Destination
 from dgis.jobs import queue
+from dgis.jobs.prefetching import Bringing
 from dgis.jobs.runner import Means, Runner
 from dgis.jobs.subjects import subject_of
 from dgis.jobs.tables import job
@@ -46,6 +47,7 @@ class Desk:
             site.clock,
             LEASE_MS,
             QUICK,
+            Bringing(site.shelf, site.index),
         )
         return Runner(replace(means, **changes))
 
