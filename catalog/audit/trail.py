@@ -4,7 +4,19 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, Update, and_, bindparam, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from catalog.audit.chain import BEGINNING, Head, digest
 from catalog.audit.values import Entry, Event, Happening, Outcome, encoded
@@ -66,6 +78,11 @@ def heads(connection: Connection) -> list[Head]:
     """Return the head of every writer's chain as it stands."""
     rows = connection.execute(select(audit_head).order_by(audit_head.c.writer))
     return [Head(row.writer, row.number, row.digest) for row in rows if row.number]
+
+
+def length(connection: Connection) -> int:
+    """Return how many entries all chains have together, by their heads."""
+    return connection.scalar(select(func.coalesce(func.sum(audit_head.c.number), 0))) or 0
 
 
 def writers(connection: Connection) -> list[str]:

@@ -138,3 +138,26 @@ class AuditPage(BaseModel):
 
     items: list[AuditEntry]
     next: str | None = None
+
+
+class AuditFinding(BaseModel):
+    """One fault, at the entry where it shows."""
+
+    fault: str
+    writer: str
+    number: int
+
+
+class AuditVerified(BaseModel):
+    """What verifying looked at; all is well where `findings` is empty and `forged` is 0.
+
+    `forged` counts what lies in the place of signed heads and was not signed with the site's key;
+    `unreachable` are nodes whose heads were not compared.
+    """
+
+    entries: int
+    writers: int
+    heads: int
+    forged: int
+    findings: list[AuditFinding]
+    unreachable: list[str]

@@ -1,6 +1,5 @@
 """`dgis audit list|verify`: the trail, and that nobody altered it."""
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -24,7 +23,7 @@ from dgis.cli.common import (
 from dgis.cli.opening import opened
 from dgis.trail.acts import act, record
 from dgis.trail.verifying import verify
-from dgis.trail.words import entry_json
+from dgis.trail.words import entry_json, verified_json
 
 app = typer.Typer(help="The audit trail, a store of identifying data itself.", no_args_is_help=True)
 
@@ -70,7 +69,7 @@ def verify_trail(home: Home = None, config: Config = None, as_json: AsJson = Fal
             of: dict[str, Json] = {"findings": len(done.findings), "forged": done.forged}
             record(writing, gateway.gateway_id, act(gateway.gateway_id, Event.TRAIL, "verify", of))
     if as_json:
-        print_json({**asdict(done), "findings": [asdict(finding) for finding in done.findings]})
+        print_json(verified_json(done))
     else:
         console.print(f"{done.entries} entries of {done.writers} writers, {done.heads} signed heads")
         for finding in done.findings:

@@ -39,6 +39,7 @@ from dgis.parts import (
 from dgis.repository.opening import open_sender
 from dgis.retriever.records import Shelf
 from dgis.roles.starting import started_database, trust, until_stopped
+from dgis.trail.public import public_file, write_public
 from dgis.trail.starting import stopped
 from dgis.watch.host import KeyStoreFigures
 from dgis.watch.nodes import NodeHealth
@@ -84,6 +85,7 @@ def run_worker(configuration: Configuration, ready: int | None) -> None:
             each.forget()
 
     audit_key = open_audit_key(configuration)
+    write_public(public_file(configuration.gateway.home), audit_key.public_key())
     sender = open_sender(configuration, engine, audit_key.public_key())
     stores = KeyStoreFigures(configuration.keys.stores, key_store_answers)
     figures = own_figures(configuration.gateway.home, _WORKER, [NodeHealth(own_fleet), stores])

@@ -7,18 +7,23 @@ import pytest
 import sqlalchemy as sa
 
 from catalog.audit import trail
+from catalog.audit.seal import signing_key
 from catalog.audit.values import Event
 from catalog.callers import ALL_RIGHTS, Assertions, Right
 from catalog.credentials.values import Verified
 from catalog.grants import ANYONE, Grant, What, Who, every, write
-from catalog.tables import DEID, PHI
+from catalog.tables import DEID, PHI, audit
 from dgis import overview
 from dgis.api import auditing, deleting, granting, jobs, page, publishing, reading
 from dgis.api.access import Access
 from dgis.dimse.services import Destination
 from dgis.publisher.tables import publish_part
 from dgis.retention import holds
+from dgis.trail.public import public_file, read_public, write_public
 from dgis.trail.recorder import Recorder
+from dgis.trail.sealing import TrailSealer
+from dgis.trail.verifying import verify
+from dgis.trail.words import verified_json
 from dgis.web.application import application
 from dgis.web.limits import Limits
 from dgis.web.problems import Problem
@@ -49,11 +54,13 @@ class Grid:
         writer = f"{site.name}/web"
         destinations = {"WS": Destination("WS", "127.0.0.1", 1, CLEARED)}
         self.recorder = Recorder(site.engine, writer, clock)
+        self.key = signing_key(bytes(32))
+        self.proof = auditing.Proof(site.grid.fleet, self.key.public_key, most=1000)
         self.reading = reading.Reading(site.configuration, access, site.log, site.grid.fleet, self.recorder)
         routers = [
             reading.routes(self.reading, self),
             granting.routes(granting.Granting(access, writer), self),
-            auditing.routes(auditing.Auditing(access, writer), self),
+            auditing.routes(auditing.Auditing(access, writer, self.proof), self),
             publishing.routes(publishing.Publishing(access, site.name), self),
             deleting.routes(deleting.Deleting(access, writer), self),
             jobs.routes(jobs.Jobs(access, site.name, writer, destinations), self),
@@ -134,6 +141,7 @@ TABLE = [
     ("POST", "/grants", {"json": GIVE}, NOT | {"boss": 201}),
     ("DELETE", "/grants/4711", {}, NOT | {"boss": 409}),
     ("GET", "/audit", {}, NOT | {"boss": 200}),
+    ("POST", "/audit/verify", {}, NOT | {"boss": 200}),
     ("GET", "/jobs", {}, dict.fromkeys(CALLERS, 200) | {"stranger": 401}),
     (
         "POST",
@@ -175,6 +183,7 @@ def test_no_resource_is_missing_in_the_table(grid):
         ("DELETE", "/api/grants/{grant_id}"),
         ("GET", "/api/jobs/{job_id}"),
         ("DELETE", "/api/jobs/{job_id}"),
+        ("POST", "/api/audit/verify"),
     }
     assert routes - patterns == {
         (method, f"/api{path}") for method, path, *_rest in TABLE if path.count("/") == 1 and path != "/docs"
@@ -299,6 +308,53 @@ def test_reading_the_trail_is_in_the_trail_and_pages_end(grid, site):
     # The page before it was recorded when it was read, after its own entries: it is newer than they are.
     assert len(rest["items"]) == 1
     assert grid.ask("boss", "GET", "/audit", params={"caller": "somebody else"}).json()["items"] == []
+
+
+def test_verifying_says_what_the_command_says_and_leaves_an_entry(grid, site):
+    grid.ask("boss", "GET", "/audit")
+    TrailSealer(site.engine, site.grid.fleet, grid.key, site.clock).run_once()
+    with site.engine.connect() as connection:
+        by_command = verified_json(verify(connection, site.grid.fleet, grid.key.public_key()))
+    answer = grid.ask("boss", "POST", "/audit/verify")
+    assert (answer.status_code, answer.json()) == (200, by_command)
+    assert (by_command["findings"], by_command["forged"], by_command["heads"] > 0) == ([], 0, True)
+    with site.engine.connect() as connection:
+        (entry, *_older) = trail.latest(connection, 1)
+    assert entry.happening.detail == {"what": "verify", "door": "http", "findings": 0, "forged": 0}
+    assert entry.happening.caller.startswith("boss ")
+
+
+def test_what_was_altered_is_found(grid, site):
+    grid.ask("boss", "GET", "/audit")
+    with site.engine.begin() as connection:
+        last = connection.scalar(sa.select(sa.func.max(audit.c.id)))
+        connection.execute(sa.update(audit).where(audit.c.id == last).values(caller="nobody"))
+    found = grid.ask("boss", "POST", "/audit/verify").json()["findings"]
+    assert [each["fault"] for each in found] == ["an entry is not what was written"]
+    assert found[0]["writer"] == f"{site.name}/web"
+
+
+def test_a_trail_is_verified_once_at_a_time_and_where_it_can_be(grid, site, tmp_path, monkeypatch):
+    proofs = []
+    monkeypatch.setattr(
+        auditing, "verify", lambda *said: proofs.append(grid.ask("boss", "POST", path)) or verify(*said)
+    )
+    path = "/audit/verify"
+    assert grid.ask("boss", "POST", path).status_code == 200
+    (meanwhile,) = proofs
+    assert (meanwhile.status_code, meanwhile.json()["reason"]) == (409, "verifying")
+    monkeypatch.undo()
+    object.__setattr__(grid.proof, "most", 0)
+    refused = grid.ask("boss", "POST", path)
+    assert (refused.status_code, refused.json()["reason"]) == (409, "too_long")
+    object.__setattr__(grid.proof, "key", lambda: read_public(public_file(tmp_path)))
+    refused = grid.ask("boss", "POST", path)
+    assert (refused.status_code, refused.json()["reason"]) == (503, "no_audit_key")
+    write_public(public_file(tmp_path), grid.key.public_key())
+    object.__setattr__(grid.proof, "most", 1000)
+    assert grid.ask("boss", "POST", path).status_code == 200
+    public_file(tmp_path).write_bytes(b"no key")
+    assert grid.ask("boss", "POST", path).status_code == 503
 
 
 @pytest.mark.parametrize("who", ["boss", "member"])
