@@ -16,13 +16,14 @@ LOSSY = frozenset(
 )
 
 
-def chosen(stored: str, takes: Acceptable, *, multipart: bool | None) -> str | None:
+def chosen(stored: str, takes: Acceptable, *, multipart: bool | None, name: str = DICOM) -> str | None:
     """Return the transfer syntax in which an instance leaves; None where the client takes none it can have.
 
-    With `multipart` ranges for parts count, with False those for a single object, with None both.
+    With `multipart` ranges for parts count, with False those for a single object, with None both; `name` is
+    the media type that it leaves in.
     """
     for each in takes.ranges:
-        if each.takes(DICOM) and (multipart is None or each.name == ANY or each.multipart == multipart):
+        if each.takes(name) and (multipart is None or each.name == ANY or each.multipart == multipart):
             found = _in_range(stored, each)
             if found is not None:
                 return found
