@@ -1,7 +1,9 @@
 """`/api` of a whole gateway: requests of its description, and others, end in order; commands say the same."""
 
+import zipfile
 from contextlib import nullcontext, suppress
 from dataclasses import replace
+from io import BytesIO
 
 import httpx
 import pytest
@@ -55,9 +57,10 @@ def token(gateway):
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
-def test_what_was_stored_over_http_is_sent_by_a_job(gateway, token, receiver):
+def published(gateway, token, person, seed):
+    """Three small images, stored over HTTP and in the grid."""
     small = replace(kinds.PET, scanner=replace(anatomy.PET, rows=16))
-    images = list(phantoms.series(small, PEOPLE[0], 3, 21))
+    images = list(phantoms.series(small, PEOPLE[person], 3, seed))
     stored = httpx.post(
         f"{gateway.web}/dicom-web/studies",
         content=body(*map(file_of, images)),
@@ -66,7 +69,11 @@ def test_what_was_stored_over_http_is_sent_by_a_job(gateway, token, receiver):
     )
     assert stored.status_code == 200
     gateway.wait_published()
-    wanted = {"study": images[0].study_uid, "destination": "HOSPITAL_WS"}
+    return images
+
+
+def job_done(gateway, token, wanted):
+    """Ask for a job, and return it when it is over."""
     asked = httpx.post(f"{gateway.web}/api/jobs", json=wanted, headers=token, timeout=60)
     assert asked.status_code == 202, asked.text
 
@@ -76,6 +83,38 @@ def test_what_was_stored_over_http_is_sent_by_a_job(gateway, token, receiver):
 
     job = wait_until(over, 120, "the job is over")
     assert (job["state"], job["completed"], job["last_error"]) == ("done", 3, None)
+
+
+def all_answer(gateway, token):
+    listed = httpx.get(f"{gateway.web}/api/nodes", headers=token, timeout=60).json()
+    return {node["answers"] for node in listed} == {True}
+
+
+def test_records_brought_near_serve_while_no_node_does(gateway, token):
+    images = published(gateway, token, 1, 22)
+    gateway.cli("cache", "evict", "--all")
+    job_done(gateway, token, {"study": images[0].study_uid, "kind": "prefetch"})
+    nodes, away = gateway.home / "nodes", gateway.home / "nodes-away"
+    nodes.rename(away)
+    try:
+        answer = httpx.get(
+            f"{gateway.web}/dicom-web/studies/{images[0].study_uid}",
+            headers={**token, "accept": "application/zip; transfer-syntax=*"},
+            timeout=60,
+        )
+    finally:
+        away.rename(nodes)
+    wait_until(lambda: all_answer(gateway, token), 120, "the nodes are back")
+    assert answer.status_code == 200
+    with zipfile.ZipFile(BytesIO(answer.content)) as archive:
+        files = [archive.read(name) for name in archive.namelist()]
+    assert len(files) == len(images)
+    assert all(file.endswith(image.dataset) for file, image in zip(files, images, strict=True))
+
+
+def test_what_was_stored_over_http_is_sent_by_a_job(gateway, token, receiver):
+    images = published(gateway, token, 0, 21)
+    job_done(gateway, token, {"study": images[0].study_uid, "destination": "HOSPITAL_WS"})
     assert {each.sop_instance_uid: each.dataset for each in receiver.instances} == {
         each.sop_instance_uid: each.dataset for each in images
     }
@@ -92,6 +131,12 @@ def test_the_commands_and_the_routes_say_the_same(gateway, token):
     assert told == said
     assert {node["answers"] for node in told} == {True}
     assert {each["id"] for each in gateway.json("grant", "list")} == {each["id"] for each in ask("/grants")}
+    verified = httpx.post(f"{gateway.web}/api/audit/verify", headers=token, timeout=60).json()
+    by_command = gateway.json("audit", "verify")
+    assert verified.keys() == by_command.keys()
+    for same in ("findings", "forged", "unreachable"):
+        assert verified[same] == by_command[same]
+    assert 0 < verified["entries"] <= by_command["entries"]
     status = gateway.json("status")
     assert ask("/status").keys() == status.keys()
     assert ask("/status")["catalog"] == status["catalog"]
