@@ -8,6 +8,7 @@ import struct
 from array import array
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import overload
 
 from deid.elements import UNDEFINED, Encoding, WalkError, detect_encoding, elements, encoding_of
@@ -30,6 +31,7 @@ _GROWTH = 8
 _WINDOW_BYTES = 64 << 10
 _MOST_FRAGMENTS = 1 << 20
 _MOST_KEPT_BYTES = 32 << 20
+_MOST_FRAME_BYTES = 64 << 20  # a larger frame is not taken into memory: the whole is looked at in a file
 _FIRST_BYTES = 8
 _BITS = 8
 _ITEM = struct.Struct("<HHI")
@@ -46,6 +48,11 @@ class Spans:
     starts: "array[int]" = field(repr=False)
     lengths: "array[int]" = field(repr=False)
     firsts: "array[int]" = field(repr=False)
+
+    @property
+    def longest(self) -> int:
+        """Bytes of the longest frame."""
+        return max((sum(self.lengths[first:stop]) for first, stop in pairwise(self.firsts)), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +125,13 @@ def laid_out(read: Read, length: int, syntax: str) -> Looked:
     if native is (size == UNDEFINED):
         return Looked(None)  # the syntax does not say what it is: seen in the field, and judged whole
     if size == UNDEFINED:
-        return Looked(Laid(image, value, _spans(read, value, length, syntax, image.count)))
+        spans = _spans(read, value, length, syntax, image.count)
+        return Looked(Laid(image, value, spans) if spans.longest <= _MOST_FRAME_BYTES else None)
     if size > length - value:
         raise WalkError(f"value of {size} bytes at offset {value} passes the end")
     if not image.frame_bits or image.frame_bits * image.count > size * _BITS:
         raise NoFramesError("its header does not describe its pixels")
-    return Looked(Laid(image, value))
+    return Looked(Laid(image, value) if image.frame_bits <= _MOST_FRAME_BYTES * _BITS else None)
 
 
 def _pixels(read: Read, length: int, encoding: Encoding) -> tuple[Image, int, int] | None:

@@ -15,7 +15,7 @@ def tidy(engine: sa.Engine, copies: NearCopies) -> int:
     """
     held = copies.held()
     if not held:
-        return 0
+        return copies.shrink()
     known: set[str] = set()
     row = replica_object.c
     with engine.connect() as connection:

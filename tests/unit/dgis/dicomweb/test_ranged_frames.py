@@ -314,6 +314,14 @@ def test_a_header_longer_than_the_first_look_is_read_on():
     assert found.image.count == 4
 
 
+def test_a_frame_too_large_for_memory_is_left_to_the_whole(monkeypatch):
+    images = [written(syntax, [bytes(64), bytes(64)], 8, 8) for syntax in (LITTLE, IMPLICIT, RLE)]
+    monkeypatch.setattr("dgis.dicomweb.laid._MOST_FRAME_BYTES", 64)
+    assert all(laid(image).known for image in images)
+    monkeypatch.setattr("dgis.dicomweb.laid._MOST_FRAME_BYTES", 63)
+    assert not any(laid(image).known for image in images)
+
+
 def test_what_its_syntax_does_not_describe_is_judged_whole():
     image = written(LITTLE, [bytes(64)] * 4, 8, 8)
     for syntax in (RLE, IMPLICIT, BIG_ENDIAN, "1.2.840.10008.1.2.1.99"):
