@@ -48,3 +48,6 @@ fi
 for engine in oidc browser; do
     [ -d "$engines/$engine/node_modules" ] || npm ci --prefix "$engines/$engine" --ignore-scripts --no-audit --no-fund
 done
+# What `dgis viewer install` gives browsers; it knows the file by its digest.
+viewer="$engines/viewer"
+there "$viewer/*.tgz" || { mkdir -p "$viewer"; npm pack @ohif/app@3.13.2 --pack-destination "$viewer" --ignore-scripts --silent; }

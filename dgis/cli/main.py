@@ -42,6 +42,7 @@ _COMMANDS = {
     "consent": "dgis.cli.consent:app",
     "patient": "dgis.cli.patient:app",
     "explain": "dgis.cli.explain:explain_command",
+    "viewer": "dgis.cli.viewer:app",
     "account": "dgis.cli.account:app",
     "credential": "dgis.cli.credential:app",
     "config": "dgis.cli.config:app",
