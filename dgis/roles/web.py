@@ -27,6 +27,7 @@ from dgis.sessions.opening import opened
 from dgis.stow.routes import routes as routes_of_storing
 from dgis.trail.recorder import Recorder
 from dgis.trail.starting import stopped
+from dgis.viewer import routes as viewer
 from dgis.watch import files as figure_files
 from dgis.watch.database import DatabaseFigures
 from dgis.watch.figures import REGISTRY
@@ -89,6 +90,7 @@ def run_web(configuration: Configuration, ready: int | None) -> None:
         *giving.routes(),
         *interface(configuration, engine, receiving.log, recorder, logins),
         portal.routes(),
+        viewer.routes(viewer.Shelf(configuration.gateway.home), logins),
     ]
     server = WebServer(
         application(routers, limits, refused, rates.addresses, configuration.web.origins),

@@ -15,6 +15,7 @@ export async function study(about, go) {
   }
   const found = await search(`/studies/${about.uid}/series`, { includefield: "0008103E,00201209" });
   found.sort((one, other) => (one.number("00200011") ?? 1e9) - (other.number("00200011") ?? 1e9));
+  const ohif = await hasOhif();
   const viewer = new Viewer(about.uid);
   const list = make("ul", { class: "series" });
   const buttons = found.map((series) => {
@@ -44,13 +45,27 @@ export async function study(about, go) {
       "div",
       { class: "heading" },
       make("div", {}, make("h1", {}, about.name), make("p", { class: "small" }, [about.id, about.date, about.description].filter(Boolean).join(" · "))),
-      make("div", { class: "acts" }, send(about), make("a", { class: "button", href: "#studies" }, "All studies")),
+      make("div", { class: "acts" }, ohif ? openInOhif(about) : null, send(about), make("a", { class: "button", href: "#studies" }, "All studies")),
     ),
     make("div", { class: "study" }, make("section", { "aria-label": "Series" }, list), viewer.element),
   );
   if (buttons.length) await choose(buttons[0], found[0].text("0020000E"));
   else say("This study has no series that you may see.", true);
   return () => viewer.close();
+}
+
+async function hasOhif() {
+  try {
+    return (await json("/viewer/installed.json")).installed === true;
+  } catch {
+    return false; // the study is shown all the same
+  }
+}
+
+/** A link to OHIF where it is installed; the study stands behind the #, which is sent to nobody. */
+function openInOhif(about) {
+  const asked = new URLSearchParams({ StudyInstanceUIDs: about.uid });
+  return make("a", { class: "button", href: `/viewer/viewer#${asked}`, target: "_blank", rel: "noopener" }, "Open in OHIF");
 }
 
 /** A button that has the study sent to a destination (`/api/jobs`), and shows how far it is. */
