@@ -22,10 +22,10 @@ def fetched(package: Package, folder: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise ViewerError(f"npm is not installed here: install it, {elsewhere}")
-    command = [npm, "pack", package.spec, "--pack-destination", str(folder), "--ignore-scripts", "--silent"]
+    options = ["--pack-destination", str(folder), "--ignore-scripts", "--loglevel=error"]
     try:
         done = subprocess.run(  # noqa: S603 (no shell; what is fetched is known by its digest, nothing of it is run)
-            command,
+            [npm, "pack", package.spec, *options],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -40,6 +40,6 @@ def fetched(package: Package, folder: Path) -> Path:
         ) from None
     found = sorted(folder.glob("*.tgz"))
     if done.returncode != 0 or len(found) != 1:
-        told = (done.stderr or done.stdout).strip()[-_TOLD_CHARACTERS:]
+        told = (done.stderr or done.stdout).strip()[:_TOLD_CHARACTERS]
         raise ViewerError(f"npm did not get {package.spec}: {told}\ntry again, {elsewhere}")
     return found[0]

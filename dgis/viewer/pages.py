@@ -88,6 +88,11 @@ window.config = {
 }
 """
 
+# Frames as they lie, where OHIF has a decoder for them; of itself it asks for octets, and those are native.
+_DECODED: Final = ("image/jphc", "image/jpeg", "image/jls", "image/jp2", "image/dicom-rle")
+_ACCEPT: Final = [
+    f'multipart/related; type="{each}"; transfer-syntax=*' for each in (*_DECODED, "application/octet-stream")
+]
 _SOURCE: Final = {
     "friendlyName": "DGIS",
     "name": "dgis",
@@ -102,7 +107,7 @@ _SOURCE: Final = {
     "dicomUploadEnabled": False,
     "singlepart": "bulkdata,video,pdf",
     "bulkDataURI": {"enabled": True, "relativeResolution": "instances"},
-    "omitQuotationForMultipartRequest": False,
+    "acceptHeader": _ACCEPT,
 }
 _SETTINGS: Final = {
     "name": "dgis",

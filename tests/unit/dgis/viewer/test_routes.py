@@ -1,11 +1,17 @@
 """What the web door gives of the viewer, and to whom."""
 
 import asyncio
+import json
 import re
+from types import SimpleNamespace
 
 import httpx
 import pytest
+from starlette.requests import Request
 
+from dgis.dicomweb.accept import acceptable
+from dgis.dicomweb.bulk import offers
+from dgis.dicomweb.parameters import Parameters
 from dgis.viewer import installed, installing
 from dgis.viewer.routes import Shelf, routes
 from dgis.web.application import application
@@ -142,6 +148,31 @@ def test_the_configuration_speaks_to_this_door_alone(door):
     assert "http" not in said.replace("httpErrorHandler", "")
     assert said.count("location.origin") == 2
     assert '"showStudyList": false' in said
+
+
+@pytest.mark.usefixtures("found")
+@pytest.mark.parametrize(
+    ("stored", "answered"),
+    [
+        ("1.2.840.10008.1.2.4.201", ("image/jphc", "1.2.840.10008.1.2.4.201")),
+        ("1.2.840.10008.1.2.4.202", ("image/jphc", "1.2.840.10008.1.2.4.202")),
+        ("1.2.840.10008.1.2.4.50", ("image/jpeg", "1.2.840.10008.1.2.4.50")),
+        ("1.2.840.10008.1.2.4.70", ("image/jpeg", "1.2.840.10008.1.2.4.70")),
+        ("1.2.840.10008.1.2.4.80", ("image/jls", "1.2.840.10008.1.2.4.80")),
+        ("1.2.840.10008.1.2.4.91", ("image/jp2", "1.2.840.10008.1.2.4.91")),
+        ("1.2.840.10008.1.2.5", ("image/dicom-rle", "1.2.840.10008.1.2.5")),
+        ("1.2.840.10008.1.2.1", ("application/octet-stream", "1.2.840.10008.1.2.1")),
+    ],
+)
+def test_ohif_asks_for_frames_as_they_lie_where_it_has_a_decoder(door, stored, answered):
+    said = re.search(r"\.\.\.(\{.*\}),\n", door.get("/viewer/app-config.js").text)[1]
+    [source] = json.loads(said)["dataSources"]
+    field = ",".join(source["configuration"]["acceptHeader"]).encode()
+    scope = {"type": "http", "headers": [(b"accept", field)], "query_string": b""}
+    takes = acceptable(Request(scope), Parameters(()))
+    chosen = takes.choose(offers(SimpleNamespace(stored=(stored,)), single=True))
+    assert (chosen.name, chosen.syntax) == answered
+    assert chosen.multipart
 
 
 @pytest.mark.parametrize("path", ["/viewer/", "/viewer/?StudyInstanceUIDs=1.2"])
