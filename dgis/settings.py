@@ -19,7 +19,6 @@ from pydantic_settings import (
 from dgis.configuration import EMBEDDED_NODES, Configuration, FolderNode, Keys
 
 _PREFIX = "DGIS__"
-_READY = "DGIS_READY_FD"
 
 
 class ConfigurationError(Exception):
@@ -51,17 +50,6 @@ def load(config_file: Path | None = None, home: Path | None = None) -> Configura
         raise ConfigurationError("\n".join(_explain(item) for item in error.errors())) from None
     except SettingsError as error:
         raise ConfigurationError(f"environment: {error}; a list or a table is written as JSON") from None
-
-
-def child_environment(ready_descriptor: int) -> dict[str, str]:
-    """Return the environment of a supervised child; it says on the descriptor that it is ready."""
-    return {**os.environ, _READY: str(ready_descriptor)}
-
-
-def ready_descriptor() -> int | None:
-    """Return the descriptor on which this process tells its supervisor that it is ready, if it has one."""
-    text = os.environ.pop(_READY, "")
-    return int(text) if text.isdigit() else None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

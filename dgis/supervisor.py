@@ -1,20 +1,21 @@
-"""`dgis serve --role all`: one child process a role, restarted when it dies, stopped together within 10 s."""
+"""`dgis serve --role all`: one child process a role, restarted when it dies, stopped together within 10 s.
 
+Children are forked: what a role needs is loaded here, once, and shared. Nothing is opened before a fork, and
+no thread runs here (docs/decisions/0033-starting.md).
+"""
+
+import gc
 import json
 import os
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 
-from dgis import settings
+from dgis.forking import Signals
 
 _log = structlog.get_logger(__name__)
 
@@ -23,6 +24,15 @@ _RESTART_SECONDS = (0.2, 1.0, 5.0)  # after the first, the second, and every lat
 _STEADY_SECONDS = 60.0  # a child that lived this long starts over at the first delay
 _READY_SECONDS = 60.0
 _LATER_SECONDS = 2.0  # of the ten, kept for the role that stops after the others
+_SAID_BYTES = 4096  # PIPE_BUF: what a child says at once arrives whole
+
+
+@dataclass(frozen=True, slots=True)
+class Born:
+    """What `Supervisor.run` returns in a child: its role, and the descriptor on which it says it is ready."""
+
+    role: str
+    ready: int
 
 
 @dataclass
@@ -30,70 +40,118 @@ class Child:
     """One supervised process and the read end of the pipe on which it says that it is ready."""
 
     role: str
-    command: list[str]
-    process: subprocess.Popen[bytes] | None = None
+    pid: int | None = None  # until it has been waited for, so the number is its own
+    hears: int | None = None
     started_s: float = 0.0
     deaths: int = 0
     restart_s: float = 0.0  # when it is to be started again, by the monotonic clock
-    ready: threading.Event = field(default_factory=threading.Event)
+    ready: bool = False
     listens: dict[str, object] = field(default_factory=dict)
+
+    def ended(self) -> int | None:
+        """Return the exit code, minus the signal where that ended it, once; None while it runs."""
+        if self.pid is None:
+            return None
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if pid == 0:
+            return None
+        self.pid = None
+        return os.waitstatus_to_exitcode(status)
+
+    def due(self) -> bool:
+        """Whether it is to be started now."""
+        return self.pid is None and time.monotonic() >= self.restart_s
+
+    def hear(self) -> None:
+        """Take what it says; at the end of it close the pipe."""
+        assert self.hears is not None, "somebody waited for it"
+        if said := os.read(self.hears, _SAID_BYTES):
+            self.listens = {key: value for key, value in json.loads(said).items() if key != "pid"}
+            self.ready = True
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Listen to it no longer."""
+        if self.hears is not None:
+            os.close(self.hears)
+            self.hears = None
 
 
 class Supervisor:
-    """Runs the roles and keeps them running until `stop`; the last of them outlives the others."""
+    """Runs the roles and keeps them running until it is told to stop; the last of them outlives the others.
 
-    def __init__(self, roles: list[str], arguments: list[str]) -> None:
-        self._children = [
-            Child(role, [sys.executable, "-m", "dgis", "serve", *arguments, "--role", role]) for role in roles
-        ]
-        self._stopping = threading.Event()
+    Args:
+        roles: their names.
+        load: imports what a role needs; it must open nothing and start no thread.
+    """
 
-    def run(self, on_ready: Callable[[dict[str, object]], None]) -> int:
+    def __init__(self, roles: Sequence[str], load: Callable[[str], object]) -> None:
+        self._children = [Child(role) for role in roles]
+        self._load = load
+        self._signals = Signals()
+
+    def run(self, on_ready: Callable[[dict[str, object]], None]) -> int | Born:
         """Start every child, call `on_ready` once with what they listen on, and return when stopped.
 
         Returns:
-            0 after a clean stop; 1 when a child never became ready.
+            0 after a clean stop; 1 when a child never became ready. In a child: what it is to be.
         """
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(signum, lambda *_: self._stopping.set())
-        try:
-            for child in self._children:
-                self._start(child)
-            return self._watch(on_ready)
-        finally:
-            self._stop_all()
+        own = os.getpid()
+        with self._signals:
+            try:
+                return self._start_all() or self._watch(on_ready)
+            finally:
+                if os.getpid() == own:
+                    self._stop_all()
 
-    def _watch(self, on_ready: Callable[[dict[str, object]], None]) -> int:
+    def _start_all(self) -> Born | None:
+        for child in self._children:
+            if not self._signals.stopping and (born := self._start(child)):
+                return born
+        return None
+
+    def _watch(self, on_ready: Callable[[dict[str, object]], None]) -> int | Born:
         announced = False
         deadline = time.monotonic() + _READY_SECONDS
-        while not self._stopping.wait(0.1):
+        while not self._signals.stopping:
+            self._wait(None if announced else deadline)
             for child in self._children:
-                process = child.process
-                if process is None and time.monotonic() >= child.restart_s:
-                    self._start(child)
-                elif process is not None and process.poll() is not None:
+                if (code := child.ended()) is not None:
                     if not announced:
                         return 1  # it said why on standard error: a restart would only say it again
-                    self._bury(child, process.returncode)
-            if not announced and all(child.ready.is_set() for child in self._children):
+                    self._bury(child, code)
+                elif child.due() and (born := self._start(child)):
+                    return born
+            if not announced and all(child.ready for child in self._children):
                 announced = True
                 on_ready({key: value for child in self._children for key, value in child.listens.items()})
             if not announced and time.monotonic() > deadline:
-                _log.error("not_ready", roles=[c.role for c in self._children if not c.ready.is_set()])
+                _log.error("not_ready", roles=[child.role for child in self._children if not child.ready])
                 return 1
         return 0
 
-    def _start(self, child: Child) -> None:
-        read_end, write_end = os.pipe()
+    def _wait(self, until_s: float | None) -> None:
+        """Return when a signal came, a child said something, or it is time."""
+        times = [child.restart_s for child in self._children if child.pid is None]
+        times += [] if until_s is None else [until_s]
+        hearing = {child.hears: child for child in self._children if child.hears is not None}
+        for number in self._signals.wait(hearing, min(times, default=None)):
+            hearing[number].hear()
+
+    def _start(self, child: Child) -> Born | None:
+        self._load(child.role)
+        gc.freeze()  # the search for cycles would write into every page that is shared
+        child.close()
         child.started_s = time.monotonic()
-        child.process = subprocess.Popen(  # noqa: S603 (our own interpreter and module, no shell)
-            child.command,
-            env=settings.child_environment(write_end),
-            pass_fds=(write_end,),
-            start_new_session=True,  # a Ctrl-C reaches the supervisor alone, which then stops them in order
-        )
-        os.close(write_end)
-        threading.Thread(target=_await_ready, args=(child, read_end), daemon=True).start()
+        child.hears, says = os.pipe()
+        child.pid = self._signals.fork()
+        if child.pid == 0:
+            for each in self._children:
+                each.close()
+            return Born(child.role, says)
+        os.close(says)
+        return None
 
     def _bury(self, child: Child, code: int) -> None:
         now_s = time.monotonic()
@@ -101,27 +159,31 @@ class Supervisor:
         delay = _RESTART_SECONDS[min(deaths, len(_RESTART_SECONDS) - 1)]
         child.deaths = deaths + 1
         _log.error("child_died", child=child.role, code=code, restart_in_seconds=delay)
-        child.process, child.restart_s = None, now_s + delay
+        child.restart_s = now_s + delay
 
     def _stop_all(self) -> None:
         """Stop the doors together and the last role after them: what they still send may need it."""
         deadline = time.monotonic() + STOP_SECONDS
-        running = [child.process for child in self._children if child.process is not None]
-        _end(running[:-1], deadline - _LATER_SECONDS)
-        _end(running[-1:], deadline)
-        for process in running:
-            if process.poll() is None:
-                _log.error("killed_after_deadline", pid=process.pid)
-                process.kill()
-                process.wait()
+        self._end(self._children[:-1], deadline - _LATER_SECONDS)
+        self._end(self._children[-1:], deadline)
+        for child in self._children:
+            child.close()
+            if child.pid is not None:
+                _log.error("killed_after_deadline", pid=child.pid)
+                os.kill(child.pid, signal.SIGKILL)
+                os.waitpid(child.pid, 0)
+                child.pid = None
 
-
-def _end(processes: Sequence[subprocess.Popen[bytes]], deadline_s: float) -> None:
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(max(0.0, deadline_s - time.monotonic()))
+    def _end(self, children: Sequence[Child], deadline_s: float) -> None:
+        for child in children:
+            if child.pid is not None:
+                os.kill(child.pid, signal.SIGTERM)
+        while time.monotonic() < deadline_s:
+            for child in children:
+                child.ended()
+            if all(child.pid is None for child in children):
+                return
+            self._signals.wait((), deadline_s)
 
 
 def say_ready(descriptor: int | None, listens: Mapping[str, object], run_directory: Path, role: str) -> None:
@@ -134,11 +196,3 @@ def say_ready(descriptor: int | None, listens: Mapping[str, object], run_directo
     if descriptor is not None:
         os.write(descriptor, text.encode())
         os.close(descriptor)
-
-
-def _await_ready(child: Child, read_end: int) -> None:
-    with os.fdopen(read_end, "rb") as pipe:
-        said = pipe.read()
-    if said:
-        child.listens = {key: value for key, value in json.loads(said).items() if key != "pid"}
-        child.ready.set()

@@ -80,6 +80,7 @@ class Gateway:
         if database_url:
             self._settings["DGIS__CATALOG__URL"] = database_url
         self._log = self.home / "gateway.log"
+        self._log_before = 0
         self._supervisor: subprocess.Popen | None = None
 
     def __enter__(self) -> Self:
@@ -126,6 +127,7 @@ class Gateway:
         for said in (self.home / "run").glob("*.json"):
             said.unlink()
         with self._log.open("ab") as log:
+            self._log_before = log.tell()
             self._supervisor = subprocess.Popen(
                 [sys.executable, "-m", "dgis", "serve", "--home", str(self.home)],
                 env={**self._environment(), "DGIS__FAILPOINTS": failpoints},
@@ -201,6 +203,14 @@ class Gateway:
                 f"dgis {' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
             )
         return done
+
+    def lost_a_process(self) -> bool:
+        """Whether a role's process has died since the start, or all of them ended."""
+        if self._supervisor.poll() is not None:
+            return True
+        with self._log.open("rb") as log:
+            log.seek(self._log_before)
+            return b'"event": "child_died"' in log.read()
 
     def json(self, *arguments: str, **options) -> object:
         """Run a command with --json and return what it printed."""

@@ -4,16 +4,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from dgis import settings
 from dgis.cli.common import Config, Home, console, fail, load_configuration
 from dgis.configuration import Configuration, Peer
+from dgis.forking import name_process
 from dgis.supervisor import Supervisor
 
 _LAST_SPANS_SECONDS = 0.5  # of the ten in which a gateway stops
@@ -44,24 +44,35 @@ def serve(
     """Run the gateway until SIGTERM; drains and stops within 10 seconds."""
     os.umask(0o077)  # what is written under the home is nobody else's to read
     configuration = load_configuration(home, config, role.value)
+    ready = None
     if role is Role.ALL:
         arguments = ["--home", str(configuration.gateway.home)]
         arguments += ["--config", str(config.absolute())] if config else []
-        supervisor = Supervisor([Role.DICOM.value, Role.WEB.value, Role.WORKER.value], arguments)
-        raise typer.Exit(supervisor.run(lambda listens: _announce(configuration, listens, arguments)))
-    # The supervisor itself stays small: only a role's process loads what the role needs.
-    from dgis import parts  # noqa: PLC0415
+        supervisor = Supervisor([Role.DICOM.value, Role.WEB.value, Role.WORKER.value], _runner)
+        outcome = supervisor.run(lambda listens: _announce(configuration, listens, arguments))
+        if isinstance(outcome, int):
+            raise typer.Exit(outcome)
+        role, ready = Role(outcome.role), outcome.ready
+        name_process(f"dgis-{role.value}")
+        configuration = load_configuration(home, config, role.value)  # as it is now: this may be a restart
+    runner = _runner(role.value)
+    from dgis import parts  # noqa: PLC0415 - what a role needs is loaded when a role is run
     from dgis.watch import tracing  # noqa: PLC0415
 
-    module, _, name = _RUNNERS[role].partition(":")
-    runner = getattr(import_module(module), name)
     try:
         tracing.begin(configuration.traces, configuration.gateway.name, role.value)
-        runner(configuration, settings.ready_descriptor())
+        runner(configuration, ready)
     except (parts.StartError, tracing.TracesError) as error:
         fail(str(error))
     finally:
         tracing.end(_LAST_SPANS_SECONDS)
+
+
+def _runner(role: str) -> Callable[[Configuration, int | None], None]:
+    """Load all that a role needs, and return what runs it."""
+    module, _, name = _RUNNERS[Role(role)].partition(":")
+    runner: Callable[[Configuration, int | None], None] = getattr(import_module(module), name)
+    return runner
 
 
 def _announce(configuration: Configuration, listens: dict[str, object], arguments: Sequence[str]) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 from dgis.demo import anatomy, kinds, phantoms
 from dgis.demo.people import PEOPLE
@@ -88,9 +87,8 @@ def trial(gateway: Gateway, point: str, counts: Sequence[int], seed: int) -> Ver
 def _strike(gateway: Gateway, journal: Journal, failpoint: str, new: Sequence[Instance]) -> bool:
     try:
         gateway.start(failpoint, roles=("dicom",))  # images may come while the worker still recovers
-        processes = set(gateway.pids())
         _store(gateway, journal, new)
-        return _died(gateway, processes, journal)
+        return _died(gateway, journal)
     except EndedError:
         return True  # reached while it recovered
     finally:
@@ -132,11 +130,11 @@ def _send(gateway: Gateway, journal: Journal, share: Sequence[Instance]) -> None
                 journal.took(one.sop_instance_uid)
 
 
-def _died(gateway: Gateway, processes: set[int], journal: Journal) -> bool:
-    """Wait until one of the processes is gone, or everything was published without it."""
+def _died(gateway: Gateway, journal: Journal) -> bool:
+    """Wait until one of the processes died, or everything was published without that."""
 
     def over() -> str | None:
-        if not all(Path(f"/proc/{pid}").exists() for pid in processes):
+        if gateway.lost_a_process():
             return "died"
         return "published" if _all_published(gateway, journal) else None
 
