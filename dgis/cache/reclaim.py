@@ -25,6 +25,26 @@ _log = structlog.get_logger(__name__)
 _SLACK_BYTES = 1 << 20  # less than this without rows is not worth reading a segment's rows for
 
 
+def _in_use() -> sa.Select[tuple[int, int, int | None]]:
+    """Select entries and bytes of `segment_id` that have rows, and how far it is indexed."""
+    segment_id = sa.bindparam("segment_id", type_=sa.Text)
+    spans = sa.union_all(  # one statement: a row that changes tables is seen in one of them
+        *(
+            sa.select(table.c.span).where(table.c.segment_id == segment_id)
+            for table in (cache_instance, cache_conflict)
+        )
+    ).subquery()
+    indexed_to = sa.select(cache_segment.c.indexed_to).where(cache_segment.c.id == segment_id)
+    return sa.select(
+        sa.func.count().label("entries"),
+        sa.cast(sa.func.coalesce(sa.func.sum(spans.c.span), 0), sa.BigInteger).label("bytes"),
+        indexed_to.scalar_subquery().label("indexed_to"),
+    ).select_from(spans)
+
+
+_IN_USE = _in_use()
+
+
 class Claims:
     """Extents held alone, so that nobody reads them while their rows and then their bytes go."""
 
@@ -102,14 +122,15 @@ class Reclaimer:
             return list(connection.scalars(query))
 
     def sweep_segment(self, segment_id: str) -> None:
-        """Free what of one segment has no row; segments without much of it are passed over."""
-        of_id = cache_segment.c.id == segment_id
+        """Free what of one segment has no row; segments without much of it are passed over.
+
+        The database adds up what has rows: nearly every segment is passed over, and a cache has millions.
+        """
         with reading(self._engine) as connection:
-            indexed_to = connection.scalar(sa.select(cache_segment.c.indexed_to).where(of_id))
-            used = extents(connection, segment_id)
-        spare = self._files.allocated_bytes(segment_id) - sum(end - start for start, end in used)
-        if indexed_to is not None and (spare >= _SLACK_BYTES or not used):
-            self._sweep_segment(segment_id, indexed_to)
+            row = connection.execute(_IN_USE, {"segment_id": segment_id}).one()
+        spare = self._files.allocated_bytes(segment_id) - row.bytes
+        if row.indexed_to is not None and (spare >= _SLACK_BYTES or not row.entries):
+            self._sweep_segment(segment_id, row.indexed_to)
 
     def _sweep_segment(self, segment_id: str, indexed_to: int) -> None:
         with Claims(self._files) as claims:

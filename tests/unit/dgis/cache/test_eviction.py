@@ -171,6 +171,26 @@ def test_bytes_without_rows_are_swept_at_the_next_start(house):
     assert present(house, 1, 8) == [False] * 6 + [True] * 2
 
 
+def test_a_sweep_reads_the_rows_of_segments_with_something_to_free_and_of_no_other(house, monkeypatch):
+    for number in range(1, 4):
+        series_of(house, number, count=8, length=200_000)
+        house.log.close()
+        house.restart()
+    with house.engine.begin() as connection:  # as after a crash between rows and bytes
+        of_uid = tables.cache_instance.c.sop_instance_uid
+        gone = connection.scalar(sa.select(tables.cache_instance.c.segment_id).where(of_uid == "1.2.1"))
+        connection.execute(sa.delete(tables.cache_instance).where(of_uid.in_(["1.2.1", "1.2.2"])))
+    read, extents = [], reclaim.extents
+    monkeypatch.setattr(reclaim, "extents", lambda *given: read.append(given[1]) or extents(*given))
+    monkeypatch.setattr(reclaim, "_SLACK_BYTES", 300_000)
+    before = allocated(house)
+    house.restart()
+    house.drain()
+    assert len(house.log.files.ids()) > 3
+    assert read == [gone]
+    assert allocated(house) < before - 300_000
+
+
 def test_where_holes_cannot_be_punched_live_entries_move_on(house, monkeypatch):
     monkeypatch.setattr(blocks, "_fallocate", lambda *_: False)
     for number in range(4):
