@@ -24,7 +24,7 @@ def kept(studies: int, images: int, *, published: bool) -> Path:
         for old in _KEPT.iterdir():
             if not old.name.startswith(_code()):
                 shutil.rmtree(old, ignore_errors=True)
-        with Gateway(NEVER) as own:
+        with Gateway(NEVER, fresh=True) as own:
             own.stop()
             load.fill(own.home, studies, images, published=published)
             making = home.with_suffix(".making")
@@ -38,7 +38,7 @@ def kept(studies: int, images: int, *, published: bool) -> Path:
 def full_gateway(studies: int, name: str = GATEWAY) -> Iterator[tuple[Server, Gateway]]:
     """Run a gateway over a copy of a home with published studies of one image."""
     home = kept(studies, 1, published=True)
-    own = Gateway(NEVER)
+    own = Gateway(NEVER, fresh=True)
     try:
         own.home.rmdir()
         subprocess.run(["cp", "-a", "--sparse=always", str(home), str(own.home)], check=True)

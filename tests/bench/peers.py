@@ -55,7 +55,7 @@ def gateway(
 ) -> Iterator[tuple[Server, Gateway]]:
     """Run a gateway in a home of its own; `sink` is the port of its C-MOVE destination."""
     destinations = {SINK_AE: sink} if sink else None
-    with Gateway(settings, destinations=destinations) as own:
+    with Gateway(settings, destinations=destinations, fresh=True) as own:
         yield server_of(own, name), own
 
 

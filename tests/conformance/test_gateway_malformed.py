@@ -12,7 +12,7 @@ import pytest
 from dgis.demo import kinds, phantoms
 from dgis.demo.people import PEOPLE
 from tests.corpus import corpus_files
-from tests.gateway import Gateway
+from tests.gateway import Gateway, wait_until
 from tests.tools import files, wire
 from tests.tools.client import Client
 from tests.tools.fetching import HOSPITAL, get_everything
@@ -153,9 +153,13 @@ def test_a_good_client_was_served_all_the_while(survived):
 def test_the_status_accounts_for_what_was_turned_away(gateway, survived):
     _, _, _, journal = survived
     refused = Counter(f"0x{sent.status:04X}" for sent in journal if sent.status)
-    door = gateway.json("status")["door"]
     assert refused
-    assert {status: door["store_refused"].get(status) for status in refused} == dict(refused)
+
+    def counted():
+        door = gateway.json("status")["door"]
+        return {status: door["store_refused"].get(status) for status in refused} == dict(refused)
+
+    wait_until(counted, 30, "the door has written down, once a second, what it turned away")
 
 
 def test_whatever_was_answered_with_success_comes_back_as_it_was(gateway, survived):

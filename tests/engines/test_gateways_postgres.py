@@ -140,7 +140,7 @@ def test_what_a_killed_gateway_had_begun_the_other_publishes(postgres_url):
         own = images(3, first_seed=200)
         failed = []
         store(first, [*shared, *own], failed)
-        wait_until(lambda: not _worker_lives(first), 60, "the first gateway dies while it publishes")
+        wait_until(first.lost_a_process, 60, "the first gateway dies while it publishes")
         first.kill()
         store(second, shared, failed)
         assert failed == []
@@ -162,11 +162,3 @@ def test_what_a_killed_gateway_had_begun_the_other_publishes(postgres_url):
         first.cli("cache", "evict", "--all")
         assert originals(first) == {one.sop_instance_uid: one.dataset for one in everything}
         assert "silent" not in second.cli("status").stdout
-
-
-def _worker_lives(gateway):
-    try:
-        os.kill(gateway.role_pid("worker"), 0)
-    except ProcessLookupError:
-        return False
-    return True

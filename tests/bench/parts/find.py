@@ -136,7 +136,7 @@ def _image(number: int, total: int) -> Image:
 def _on_postgresql(bench: Bench, total: int) -> None:
     try:
         with running_postgres() as postgres, postgres.database() as url:
-            own = Gateway(NEVER, database_url=url)
+            own = Gateway(NEVER, database_url=url, fresh=True)
             try:
                 own.start()
                 own.stop()

@@ -23,7 +23,7 @@ def run(bench: Bench) -> None:
     home = kept(max(instances // _A_SERIES, 1), _A_SERIES, published=False)
     words = f"{instances:,} cached instances to the first association"
     port = free_port()
-    own = Gateway({**NEVER, "DGIS__DICOM__PORT": str(port)})
+    own = Gateway({**NEVER, "DGIS__DICOM__PORT": str(port)}, fresh=True)
     own.home.rmdir()
     own.home, own._log = home, home / "gateway.log"
     try:
