@@ -108,7 +108,8 @@ def _server() -> str:
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
     _alive.append(
         subprocess.Popen(
-            [sys.executable, "-m", "tests.tools.warm", str(listener.fileno())],
+            # Its last word is how commands know a gateway that runs by its command line (dgis.cli.running).
+            [sys.executable, "-m", "tests.tools.warm", str(listener.fileno()), "dgis"],
             stdin=subprocess.PIPE,
             env={**kept, "PYTHONPATH": str(_PROJECT)},
             pass_fds=(listener.fileno(),),
