@@ -29,6 +29,7 @@ need "php-cli php-xml php-mbstring php-curl" have php
 need "krb5-kdc krb5-admin-server"  there /usr/sbin/krb5kdc
 need krb5-user                     have kinit
 need "libkrb5-dev gcc libc6-dev"   have krb5-config
+need "orthanc orthanc-dicomweb"    there /usr/share/orthanc/plugins/libOrthancDicomWeb.so
 need libfaketime                   there "/usr/lib/*/faketime/libfaketime.so.1"
 need "nodejs npm"                  have npm
 

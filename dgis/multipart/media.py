@@ -11,8 +11,8 @@ from dgis.multipart.errors import MultipartError
 RELATED = "multipart/related"
 
 _LONGEST_FIELD = 1024
-# RFC 2046 5.1.1: 1 to 70 of these characters, the last one no space.
-_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
+# RFC 2046 5.1.1: these characters, the last one no space. It allows 70 of them; Orthanc's plugin sends 73.
+_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,127}[0-9A-Za-z'()+_,\-./:=?]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,11 @@ def boundary_of(kind: MediaType) -> bytes:
     """Return the boundary between the parts.
 
     Raises:
-        MultipartError: there is none, or it breaks the rules of RFC 2046 5.1.1.
+        MultipartError: there is none, or none of 1 to 128 characters that RFC 2046 5.1.1 allows.
     """
     boundary = kind.parameters.get("boundary", "")
     if not _BOUNDARY.fullmatch(boundary):
-        raise MultipartError("the media type names no boundary that RFC 2046 allows")
+        raise MultipartError(
+            "the media type names no boundary, or none of 1 to 128 characters that RFC 2046 allows"
+        )
     return boundary.encode()
