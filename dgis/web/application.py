@@ -7,10 +7,12 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from dgis.web import problems
 from dgis.web.bounds import Bounds, Refused
+from dgis.web.direct import Direct
 from dgis.web.limits import Limits
 from dgis.web.rates import Buckets
 
@@ -52,13 +54,15 @@ def application(
     )
     for router in routers:
         inner.include_router(router)
+    plain = [route for router in routers for route in router.routes if type(route) is Route]
+    door: ASGIApp = Direct(inner, plain)
     if origins:
-        inner.add_middleware(
-            CORSMiddleware,
+        door = CORSMiddleware(
+            door,
             allow_origins=list(origins),
             allow_methods=list(_CORS_METHODS),
             allow_headers=list(_CORS_FIELDS),
             expose_headers=list(_CORS_SHOWN),
             max_age=_CORS_SECONDS,
         )
-    return Bounds(inner, limits, refused, addresses)
+    return Bounds(door, limits, refused, addresses)

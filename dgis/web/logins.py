@@ -188,7 +188,7 @@ def presented_by(request: Request) -> Presented | Rejected:
         return identity
     address = address_of(request)
     certificate = getattr(request.state, CERTIFICATE, None)
-    encrypted = request.url.scheme == "https" or is_loopback(address)
+    encrypted = request.scope["scheme"] == "https" or is_loopback(address)
     return Presented(address, identity, certificate, encrypted)
 
 
@@ -232,7 +232,8 @@ def _named(reason: Reason) -> tuple[str, str]:
 
 def address_of(request: Request) -> str:
     """Return the IP address of whoever asks."""
-    return request.client.host if request.client else ""
+    client = request.scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def _fingerprint(presented: Presented) -> bytes:
