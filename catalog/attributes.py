@@ -39,11 +39,11 @@ _KIND_OF_VR = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Attribute:
     """One attribute at the level it belongs to; `computed` ones lie in no header.
 
-    `column` is the keyword in snake case.
+    `column` is the keyword in snake case. There is one of each, equal only to itself: a cheap key.
     """
 
     keyword: str

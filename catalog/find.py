@@ -10,23 +10,27 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
+from operator import itemgetter
 
 from sqlalchemy import Connection
 
-from catalog.attributes import DOOR_KEYS, UNIQUE_KEYS, supported
+from catalog.attributes import DOOR_KEYS, supported
 from catalog.callers import Caller, Right
 from catalog.clearance import Viewer
 from catalog.conditions import shape, values
-from catalog.matching import Equals, Tree, parse
+from catalog.matching import Tree, parse
 from catalog.query import Fault, InvalidQuery, Level, Query
 from catalog.reach import Reach
-from catalog.selection import Value, layout, statement
+from catalog.selection import MOST_ROWS, Layout, Row, Value, layout, statement
 from catalog.sql import Statements
 from catalog.summaries import KEYS, EntityKey, Summary, summarise
 from catalog.tables import DEID, PHI, Family
 from catalog.viewers import viewer
 
 _ENTITIES_AT_ONCE = 128
+_ROWS_AT_FIRST = 1_000
+_MOST_ROWS = 16_000
+_ROWS_GROWTH = 4
 _STATEMENTS = Statements(256)
 
 
@@ -66,7 +70,8 @@ def find(
     """
     tree = parse(query)
     after = _decode(query.after, tree.level) if query.after else None
-    search = _Search(connection, tree, viewer(connection, Right.FIND, [caller], now_ms, reach))
+    rows = (_ROWS_AT_FIRST if query.limit is None else query.limit) + 1  # one more says whether that is all
+    search = _Search(connection, tree, viewer(connection, Right.FIND, [caller], now_ms, reach), rows)
     return islice(search.matches(after), query.limit)
 
 
@@ -85,6 +90,7 @@ class _Search:
     connection: Connection
     tree: Tree
     viewer: Viewer
+    rows_at_first: int = _ROWS_AT_FIRST
 
     def matches(self, after: _Place | None) -> Iterator[Match]:
         access = self.viewer.access
@@ -96,22 +102,41 @@ class _Search:
 
     def _of(self, family: Family, behind: EntityKey | None) -> Iterator[Match]:
         shown = layout(self.tree)
+        entities = self._entities(family, shown, behind)
+        while chunk := list(islice(entities, _ENTITIES_AT_ONCE)):
+            wanted = [shown.to_count(group) for group in chunk]
+            counted = self._counted(family, wanted)
+            for group, keys in zip(chunk, wanted, strict=True):
+                counts = {level: counted[level][key] for level, key in keys.items()}
+                entity = shown.entity(group[0], shown.level)
+                yield Match(shown.values(group, counts), family.original, entity)
+
+    def _entities(self, family: Family, shown: Layout, behind: EntityKey | None) -> Iterator[list[Row]]:
+        """Yield the rows of each entity; a page mostly takes one statement."""
+        most = self.rows_at_first
+        while True:
+            rows = self._rows(family, behind, most)
+            grouped = [list(same) for _scope, same in groupby(rows, key=itemgetter(slice(shown.scope)))]
+            if len(rows) < most:
+                yield from grouped
+                return
+            # There are more rows, perhaps of the last entity, too.
+            yield from grouped[:-1]
+            if len(grouped) > 1:
+                behind = shown.entity(grouped[-2][0], shown.level)
+            most = (
+                max(most, min(most * _ROWS_GROWTH, _MOST_ROWS)) if len(grouped) > 1 else most * _ROWS_GROWTH
+            )
+
+    def _rows(self, family: Family, behind: EntityKey | None, most: int) -> Sequence[Row]:
         prepared = _STATEMENTS.get(
             self.connection,
             (family.original, shape(self.tree), self.viewer.access, behind is None),
             lambda: statement(self.tree, family, self.viewer.access, resumed=behind is not None),
         )
         start = {f"after_{place}": part for place, part in enumerate(behind or ())}
-        run = prepared.run if _few(self.tree) else prepared.stream
-        with run(self.connection, {**values(self.tree), **self.viewer.bound, **start}) as rows:
-            entities = (list(same) for _scope, same in groupby(rows, key=lambda row: row[: shown.scope]))
-            while chunk := list(islice(entities, _ENTITIES_AT_ONCE)):
-                wanted = [shown.to_count(group) for group in chunk]
-                counted = self._counted(family, wanted)
-                for group, keys in zip(chunk, wanted, strict=True):
-                    counts = {level: counted[level][key] for level, key in keys.items()}
-                    entity = shown.entity(group[0], shown.level)
-                    yield Match(shown.values(group, counts), family.original, entity)
+        bound = {**values(self.tree), **self.viewer.bound, **start, MOST_ROWS: most}
+        return prepared.rows(self.connection, bound)
 
     def _counted(
         self, family: Family, wanted: Sequence[Mapping[Level, EntityKey]]
@@ -124,18 +149,6 @@ class _Search:
             level: summarise(self.connection, family, self.viewer, level, entities)
             for level, entities in keys.items()
         }
-
-
-_TELLING = frozenset({*UNIQUE_KEYS.values(), "AccessionNumber"})
-
-
-def _few(tree: Tree) -> bool:
-    """Whether few rows can match, so that a cursor on the server would only cost round trips."""
-    return any(
-        criterion.attribute.keyword in _TELLING and isinstance(condition, Equals)
-        for criterion in tree.criteria
-        for condition in criterion.any_of[:1]
-    )
 
 
 def _decode(cursor: str, level: Level) -> _Place:

@@ -87,7 +87,7 @@ def held(connection: Connection, asked: Asked, epoch: int | None, look: Callable
     known = remembered(connection, asked)
     if known is not None and known.epoch == epoch:
         return known
-    rows = tuple(map(tuple, look()))
+    rows = tuple(look())
     if epoch is None:
         return Held(0, asked.now_ms, asked.now_ms, rows)
     found = Held(epoch, asked.now_ms, _next_change_ms(connection, asked.patterns, asked.now_ms), rows)
@@ -95,23 +95,11 @@ def held(connection: Connection, asked: Asked, epoch: int | None, look: Callable
     return found
 
 
-def epoch_of(connection: Connection) -> int | None:
-    """Return the number that stands; None where the row of it is gone."""
-    # By the driver itself: what SQLAlchemy does around a statement costs five times the statement here.
-    cursor = connection.connection.cursor()
-    try:
-        cursor.execute("SELECT number FROM grant_epoch")
-        row = cursor.fetchone()
-    finally:
-        cursor.close()
-    return None if row is None else int(row[0])
-
-
 def _next_change_ms(connection: Connection, patterns: str, now_ms: int) -> int:
     """When the next of the grants that such a caller satisfies begins or ends, by time alone."""
     prepared = _STATEMENTS.get(connection, "next", _next)
-    times = prepared.run(connection, {"patterns": patterns, "now": now_ms}).scalars().all()
-    return min((time for time in times if time is not None), default=_NEVER_MS)
+    times = prepared.rows(connection, {"patterns": patterns, "now": now_ms})
+    return min((time for (time,) in times if time is not None), default=_NEVER_MS)
 
 
 def _next() -> Select[Any]:

@@ -66,8 +66,8 @@ class Releases:
             InvalidQuery: at once, before anything is looked up.
             SQLAlchemyError: the database does not answer, or does not take the record: nothing is released.
         """
-        first = self._page(query, asker, _FIRST_PAGE)
-        return chain(first, self._further(query, asker, first))
+        first, more = self._page(query, asker, _FIRST_PAGE)
+        return chain(first, self._further(query, asker, first)) if more else iter(first)
 
     def retrieve(self, query: Query, asker: Asker) -> list[InstanceRef]:
         """Resolve as `catalog.retrieve.instances`; that originals were named is recorded first.
@@ -100,27 +100,27 @@ class Releases:
             )
             return list(found)
 
-    def _page(self, query: Query, asker: Asker, size: int) -> list[Match]:
-        limit = size if query.limit is None else min(size, query.limit)
+    def _page(self, query: Query, asker: Asker, size: int) -> tuple[list[Match], bool]:
+        """Return a page of matches, and whether there are more than that, up to the limit of the query."""
+        limit = size + 1 if query.limit is None else min(size + 1, query.limit)
 
-        def look(connection: Connection, now_ms: int) -> tuple[list[Match], Sequence[Happening]]:
-            found = list(find(connection, replace(query, limit=limit), asker.caller, now_ms, self._reach))
+        def look(connection: Connection, now_ms: int) -> tuple[tuple[list[Match], bool], Sequence[Happening]]:
+            known = list(find(connection, replace(query, limit=limit), asker.caller, now_ms, self._reach))
+            found = known[:size]  # what is behind stays here
             originals = [match for match in found if match.original]
             named = [] if query.level is Level.IMAGE else [match.entity for match in originals]
             studies = Counter((each[-1], each[-2] if len(each) > 1 else "") for each in named)
-            return found, _released(query, asker, "find", len(originals), studies)
+            released = _released(query, asker, "find", len(originals), studies)
+            return (found, len(known) > size), released
 
         return self._recorded(look)
 
     def _further(self, query: Query, asker: Asker, page: list[Match]) -> Iterator[Match]:
-        size, left = _FIRST_PAGE, query.limit
-        while len(page) == size:
-            if left is not None:
-                left -= size
-                if left <= 0:
-                    return
+        size, left, more = _FIRST_PAGE, query.limit, True
+        while more:
+            left = None if left is None else left - size
             size = min(size * _PAGE_GROWTH, _LAST_PAGE)
-            page = self._page(replace(query, after=page[-1].cursor, limit=left), asker, size)
+            page, more = self._page(replace(query, after=page[-1].cursor, limit=left), asker, size)
             yield from page
 
     def _recorded(self, look: Callable[[Connection, int], tuple[_T, Sequence[Happening]]]) -> _T:

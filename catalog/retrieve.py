@@ -5,7 +5,7 @@ the de-identified form, for everybody who may retrieve.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any
 
@@ -49,6 +49,10 @@ class InstanceRef:
     series_instance_uid: str = field(default="", repr=False)
 
 
+_COLUMNS = tuple(each.name for each in fields(InstanceRef) if each.name != "original")
+"""As the statement returns them."""
+
+
 def instances(  # noqa: PLR0913 (what, by whom, to whom, when, through whom)
     connection: Connection,
     query: Query,
@@ -78,9 +82,8 @@ def _resolve(connection: Connection, tree: Tree, seen: Viewer) -> Iterator[Insta
     for family in (PHI, DEID) if seen.access.originals else (DEID,):
         key = (family.original, shape(tree), seen.access)
         prepared = _STATEMENTS.get(connection, key, partial(_statement, tree, family, seen.access))
-        with prepared.stream(connection, {**values(tree), **seen.bound}) as rows:
-            for row in rows:
-                yield InstanceRef(original=family.original, **row._mapping)  # noqa: SLF001 - public, despite its name
+        for row in prepared.rows(connection, {**values(tree), **seen.bound}):
+            yield InstanceRef(original=family.original, **dict(zip(_COLUMNS, row, strict=True)))
 
 
 def _parse(query: Query) -> Tree:

@@ -1,51 +1,74 @@
-"""The second line on PostgreSQL: originals that the database itself keeps from a caller's transaction.
+"""How a transaction that answers a caller begins: narrowed to that caller, and told what stands.
 
-The policies on the `phi_*` tables read settings of the transaction. They admit no more than grants of `phi`
-could open to the caller, whatever the statement asks for; the statement decides within that. SQLite has no
-such thing: whoever reads its file reads all of it.
+The policies on the `phi_*` tables of PostgreSQL read settings of the transaction. They admit no more than
+grants of `phi` could open to the caller, whatever the statement asks for; the statement decides within that.
+SQLite has no such thing: whoever reads its file reads all of it.
 """
 
 from collections.abc import Iterable
-from contextlib import closing
+from dataclasses import dataclass
 
-from sqlalchemy import Connection
+from sqlalchemy import BindParameter, ColumnElement, Connection, Select, Text, bindparam, false, func, select
 
-_NARROW = (
-    "SELECT (SELECT number FROM grant_epoch), set_config('dgis.originals', 'granted', true),"
-    " set_config('dgis.now_ms', %s, true), set_config('dgis.contributors', %s, true),"
-    " set_config('dgis.patterns', %s, true)"
-)
+from catalog.reach import Reach
+from catalog.sql import Statements
+from catalog.tables import grant_epoch
+
+_STATEMENTS = Statements(8)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands as a transaction begins.
+
+    `epoch` is the number by which remembered grants are known to stand, None where its row is gone;
+    `elsewhere` says whether originals wait in a cache out of reach.
+    """
+
+    epoch: int | None
+    elsewhere: bool
 
 
 def keep_to(
-    connection: Connection, contributors: Iterable[int], patterns: Iterable[str], now_ms: int
-) -> int | None:
+    connection: Connection,
+    contributors: Iterable[int],
+    patterns: Iterable[str],
+    now_ms: int,
+    reach: Reach | None = None,
+) -> Standing:
     """Let this transaction, until it ends, see originals of these contributors and what narrow grants name.
 
-    In the same round trip it reads the number by which remembered grants are known to stand.
+    The same round trip reads what stands.
 
     Args:
-        connection: in a transaction; on another engine than PostgreSQL nothing happens.
+        connection: in a transaction; on another engine than PostgreSQL nothing is kept from it.
         contributors: ids for whom wide grants allow `phi`.
         patterns: keys of the patterns that the caller satisfies and narrow grants bear.
         now_ms: the moment of the decision, epoch milliseconds.
-
-    Returns:
-        The number of `grant_epoch`; None where its row is gone, or on another engine.
+        reach: whose `elsewhere` is asked.
     """
-    if not has_second_line(connection):
-        return None
-    values = (str(now_ms), _array(map(str, sorted(contributors))), _array(sorted(patterns)))
-    # By the driver itself: what SQLAlchemy does around a statement costs as much as the statement here.
-    with closing(connection.connection.cursor()) as cursor:
-        cursor.execute(_NARROW, values)
-        row = cursor.fetchone()
-    return None if row is None or row[0] is None else int(row[0])
+    narrows = connection.dialect.name == "postgresql"
+    prepared = _STATEMENTS.get(connection, (narrows, reach), lambda: _beginning(reach, narrows=narrows))
+    settings = {
+        "line_now": str(now_ms),
+        "line_contributors": _array(map(str, sorted(contributors))),
+        "line_patterns": _array(sorted(patterns)),
+    }
+    (row,) = prepared.rows(connection, settings)
+    return Standing(row[0], bool(row[1]))
 
 
-def has_second_line(connection: Connection) -> bool:
-    """Whether the database itself keeps originals from a transaction."""
-    return connection.dialect.name == "postgresql"
+def _beginning(reach: Reach | None, *, narrows: bool) -> Select[tuple[int | None, bool]]:
+    number = select(grant_epoch.c.number).scalar_subquery()
+    stands = select(number, false() if reach is None else reach.elsewhere)
+    return stands.add_columns(*_narrowing()) if narrows else stands
+
+
+def _narrowing() -> Iterable[ColumnElement[str]]:
+    kept: BindParameter[str] = bindparam("line_kept", "granted", Text)
+    yield func.set_config("dgis.originals", kept, True)
+    for name in ("now_ms", "contributors", "patterns"):
+        yield func.set_config(f"dgis.{name}", bindparam(f"line_{name.removesuffix('_ms')}", type_=Text), True)
 
 
 def _array(plain: Iterable[str]) -> str:

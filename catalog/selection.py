@@ -19,6 +19,9 @@ from catalog.tables import Family
 Value = str | int | tuple[str, ...]
 Row = Sequence[Any]
 
+MOST_ROWS = "most_rows"
+"""The parameter that holds how many rows a statement returns at most."""
+
 _SCOPE = ("patient_key", "study_key", "series_key")
 
 _KEPT = {
@@ -81,15 +84,20 @@ class Layout:
 
 def layout(tree: Tree) -> Layout:
     """Sort what a tree wants returned by how it is come by."""
-    computed = [attribute for attribute in tree.returned if attribute.keyword in _KEPT]
-    kept = tuple(attribute for attribute in computed if attribute.level is tree.level)
-    plain = tuple(attribute for attribute in tree.returned if attribute.keyword not in _KEPT)
+    return _layout(tree.level, tree.returned)
+
+
+@lru_cache(maxsize=256)
+def _layout(level: Level, returned: tuple[Attribute, ...]) -> Layout:
+    computed = [attribute for attribute in returned if attribute.keyword in _KEPT]
+    kept = tuple(attribute for attribute in computed if attribute.level is level)
+    plain = tuple(attribute for attribute in returned if attribute.keyword not in _KEPT)
     return Layout(
-        tree.level,
-        tree.level.depth + 1,
+        level,
+        level.depth + 1,
         kept,
         plain,
-        above=tuple(attribute for attribute in computed if attribute.level is not tree.level),
+        above=tuple(attribute for attribute in computed if attribute.level is not level),
         names=tuple(attribute.keyword for attribute in (*kept, *plain)),
         lists=tuple(
             each.keyword for each in (*kept, *plain) if each.multiple and each.keyword not in SOURCES
@@ -125,6 +133,7 @@ def statement(tree: Tree, family: Family, access: Access, *, resumed: bool) -> S
         .select_from(_joined(family, tree.level))
         .where(*conditions(tree, family, access), _visible(tree.level, family, access))
         .order_by(*order, row.c.id)
+        .limit(bindparam(MOST_ROWS))
     )
     if resumed:
         query = query.where(tuple_(*order) > tuple_(*(bindparam(f"after_{n}") for n in range(len(order)))))

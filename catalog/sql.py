@@ -24,6 +24,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from catalog.driver import driven
+
 Insert = sqlite.Insert | postgresql.Insert
 Statement = Select[Any] | CompoundSelect[Any] | Update | PlainInsert
 
@@ -202,25 +204,28 @@ class Prepared:
 
     def _arranged(self, values: Mapping[str, Any]) -> dict[str, Any] | tuple[Any, ...]:
         full = {**self._fixed, **values}
-        return full if self._order is None else tuple(full[name] for name in self._order)
+        return full if self._order is None else tuple([full[name] for name in self._order])
+
+    def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Execute with values by name by the driver itself; return all rows as it makes them."""
+        with driven(connection, self.sql, self._arranged(values)) as cursor:
+            found: list[tuple[Any, ...]] = cursor.fetchall()
+            return found
+
+    def write(self, connection: Connection, values: Mapping[str, Any]) -> None:
+        """Execute with values by name by the driver itself; nothing comes back."""
+        with driven(connection, self.sql, self._arranged(values)):
+            pass
 
     def run(self, connection: Connection, values: Mapping[str, Any]) -> CursorResult[Any]:
         """Execute with values by name."""
         return connection.exec_driver_sql(self.sql, self._arranged(values))
-
-    def stream(self, connection: Connection, values: Mapping[str, Any]) -> CursorResult[Any]:
-        """Execute with values by name; rows are fetched as they are asked for."""
-        options = {"stream_results": True, "max_row_buffer": _ROWS_AHEAD}
-        return connection.exec_driver_sql(self.sql, self._arranged(values), execution_options=options)
 
     def run_each(self, connection: Connection, several: Iterable[Mapping[str, Any]]) -> None:
         """Execute once for each set of values; what they return is not asked for."""
         arranged: Any = [self._arranged(values) for values in several]
         if arranged:
             connection.exec_driver_sql(self.sql, arranged)
-
-
-_ROWS_AHEAD = 256
 
 
 class Statements:

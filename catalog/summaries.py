@@ -67,8 +67,8 @@ def summarise(
     )
     listed = json_list(sorted({key[0] for key in wanted}))
     summaries = {key: Summary() for key in wanted}
-    for row in prepared.run(connection, {**viewer.bound, "keys": listed}):
-        series_key, study_key, patient_key, modality, sop_classes, instances = tuple(row)
+    for row in prepared.rows(connection, {**viewer.bound, "keys": listed}):
+        series_key, study_key, patient_key, modality, sop_classes, instances = row
         key = (series_key, study_key, patient_key)[Level.SERIES.depth - level.depth :]
         if key in summaries:
             summary = summaries[key]

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Cast,
     CompoundSelect,
     Connection,
-    CursorResult,
     Text,
     bindparam,
     cast,
@@ -25,9 +24,9 @@ from sqlalchemy import (
 
 from catalog.callers import Assertions, Caller, Right
 from catalog.clearance import NOW, Access, Clearance, Viewer
-from catalog.holdings import Asked, Held, epoch_of, held, remembered
+from catalog.holdings import Asked, Held, held, remembered
 from catalog.reach import Reach
-from catalog.second_line import has_second_line, keep_to
+from catalog.second_line import Standing, keep_to
 from catalog.sql import OneOf, Statements, json_list
 from catalog.tables import contributor, grants
 
@@ -63,29 +62,16 @@ def viewer(
     Who finds something as an original does not find its de-identified form; who retrieves names one of both.
     """
     asked = [Asked(each.assertions, _satisfied(each.assertions), now_ms) for each in callers]
-    epoch: int | None = None
-    if has_second_line(connection):
-        # What is remembered of grants mostly stands: the transaction is narrowed by it in the same round trip
-        # that tells whether it does.
-        known = [each for one in asked if (each := remembered(connection, one)) is not None]
-        narrowed = _seen(right, callers, known) if len(known) == len(asked) else None
-        epoch = _narrow(connection, narrowed, now_ms)
-        if narrowed is not None and all(each.epoch == epoch for each in known):
-            return _within(connection, narrowed, reach, now_ms)
-    else:
-        epoch = epoch_of(connection)
-    seen = _seen(right, callers, [_held_by(connection, one, epoch) for one in asked])
-    _narrow(connection, seen, now_ms)
-    return _within(connection, seen, reach, now_ms)
-
-
-def _within(connection: Connection, seen: "_Seen", reach: Reach | None, now_ms: int) -> Viewer:
-    """Keep to a reach where something lies outside of it: it has its cost, and mostly nothing does."""
-    access = seen.access
-    if reach is not None and access.originals:
-        waits = _STATEMENTS.get(connection, ("elsewhere", reach), lambda: select(reach.elsewhere))
-        if waits.run(connection, {}).scalar_one():
-            access = replace(access, reach=reach)
+    # What is remembered of grants mostly stands: the transaction is narrowed by it in the same round trip
+    # that tells whether it does.
+    known = [each for one in asked if (each := remembered(connection, one)) is not None]
+    seen = _seen(right, callers, known) if len(known) == len(asked) else None
+    stands = _narrow(connection, seen, reach, now_ms)
+    if seen is None or any(each.epoch != stands.epoch for each in known):
+        seen = _seen(right, callers, [_held_by(connection, one, stands.epoch) for one in asked])
+        stands = _narrow(connection, seen, reach, now_ms)
+    # A reach has its cost, and mostly nothing lies outside of it.
+    access = replace(seen.access, reach=reach) if stands.elsewhere else seen.access
     return Viewer(access, {**seen.parameters, NOW: now_ms})
 
 
@@ -106,11 +92,14 @@ def _seen(right: Right, callers: Sequence[Caller], held_by: Sequence[Held]) -> _
     return _Seen(*_together(right, principals), principals[0])
 
 
-def _narrow(connection: Connection, seen: _Seen | None, now_ms: int) -> int | None:
-    """Keep the transaction to what grants of `phi` could open to the asker, who may not be known yet."""
+def _narrow(connection: Connection, seen: _Seen | None, reach: Reach | None, now_ms: int) -> Standing:
+    """Keep the transaction to what grants of `phi` could open to the asker, who may not be known yet.
+
+    For whom no original is, nothing is asked that depends on originals.
+    """
     if seen is None or not seen.access.originals:
         return keep_to(connection, (), (), now_ms)
-    return keep_to(connection, seen.asker.allowed[Right.PHI], seen.asker.opening, now_ms)
+    return keep_to(connection, seen.asker.allowed[Right.PHI], seen.asker.opening, now_ms, reach)
 
 
 def _held_by(connection: Connection, asked: Asked, epoch: int | None) -> Held:
@@ -165,8 +154,8 @@ def _reduced(name: str, may: frozenset[Right], holding: Held, opening: frozenset
     return _Principal(clearance, left, refused, frozenset(opened), opens, parameters)
 
 
-def _look(connection: Connection, bound: Mapping[str, Any]) -> CursorResult[Any]:
-    return _STATEMENTS.get(connection, "held", _held).run(connection, bound)
+def _look(connection: Connection, bound: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    return _STATEMENTS.get(connection, "held", _held).rows(connection, bound)
 
 
 @lru_cache(maxsize=1024)

@@ -12,8 +12,13 @@ BEGINNING = bytes(DIGEST_BYTES)
 _DOMAIN = b"dgis/audit/v1"
 
 
-def digest(previous: bytes, writer: str, number: int, at_ms: int, happening: Happening) -> bytes:
-    """Return the SHA-256 of an entry over the digest before it; every field stands behind its length."""
+def digest(  # noqa: PLR0913, PLR0917 (the fields of an entry)
+    previous: bytes, writer: str, number: int, at_ms: int, happening: Happening, kept: str | None = None
+) -> bytes:
+    """Return the SHA-256 of an entry over the digest before it; every field stands behind its length.
+
+    `kept` is what `encoded` makes of the happening, where somebody has it already.
+    """
     fields = (
         _DOMAIN,
         previous,
@@ -24,7 +29,7 @@ def digest(previous: bytes, writer: str, number: int, at_ms: int, happening: Hap
         happening.caller.encode(),
         str(int(happening.outcome)).encode(),
         str(happening.count).encode(),
-        encoded(happening).encode(),
+        (encoded(happening) if kept is None else kept).encode(),
     )
     return hashlib.sha256(b"".join(len(one).to_bytes(8, "big") + one for one in fields)).digest()
 

@@ -35,15 +35,16 @@ def append(connection: Connection, writer: str, happenings: Sequence[Happening],
     if not happenings:
         return
     locked = _STATEMENTS.get(connection, "head", _locked)
-    head = locked.run(connection, {"of": writer}).one_or_none()
-    if head is None:
+    head = locked.rows(connection, {"of": writer})
+    if not head:
         insert_each(connection, audit_head, [{"writer": writer, "number": 0, "digest": BEGINNING}])
-        head = locked.run(connection, {"of": writer}).one()
-    number, last = head.number, bytes(head.digest)
+        head = locked.rows(connection, {"of": writer})
+    number, last = int(head[0][0]), bytes(head[0][1])
     rows = []
     for happening in happenings:
         number += 1
-        last = digest(last, writer, number, at_ms, happening)
+        kept = encoded(happening)
+        last = digest(last, writer, number, at_ms, happening, kept)
         rows.append(
             {
                 "writer": writer,
@@ -53,20 +54,28 @@ def append(connection: Connection, writer: str, happenings: Sequence[Happening],
                 "caller": happening.caller,
                 "outcome": int(happening.outcome),
                 "count": happening.count,
-                "kept": encoded(happening),
+                "kept": kept,
                 "digest": last,
             }
         )
-    _STATEMENTS.get(connection, "entries", lambda: insert(audit), tuple(rows[0])).run_each(connection, rows)
+    entries = _STATEMENTS.get(connection, "entries", lambda: insert(audit), tuple(rows[0]))
+    if len(rows) == 1:
+        entries.write(connection, rows[0])
+    else:
+        entries.run_each(connection, rows)
     moved = _STATEMENTS.get(connection, "moved", _moved)
-    moved.run(connection, {"of": writer, "to_number": number, "to_digest": last})
+    moved.write(connection, {"of": writer, "to_number": number, "to_digest": last})
 
 
 _STATEMENTS = Statements(8)
 
 
 def _locked() -> Select[Any]:
-    return select(audit_head).where(audit_head.c.writer == bindparam("of")).with_for_update()
+    return (
+        select(audit_head.c.number, audit_head.c.digest)
+        .where(audit_head.c.writer == bindparam("of"))
+        .with_for_update()
+    )
 
 
 def _moved() -> Update:

@@ -24,6 +24,7 @@ _UTF_8 = "ISO_IR 192"
 _ONLINE = "ONLINE"  # what is found can be had at once, from the cache or from the nodes
 _MOST_BYTES = 0xFFFE  # of a value whose length field has two bytes, PS3.5 7.1.2
 _NUMBERS = {"US": "H", "UL": "I"}
+_MOST_KNOWN = 256  # written values of one element that are kept during a query
 
 
 class _Element:
@@ -37,14 +38,24 @@ class _Element:
         start = Struct(order + "HH").pack(tag >> 16, tag & 0xFFFF)
         self._start = start if encoding.implicit else start + vr.encode()
         self._length = Struct(order + ("I" if encoding.implicit else "H"))
+        self.known: dict[Value | None, bytes] = {None: self._framed(b""), "": self._framed(b"")}
 
     def write(self, value: Value | None) -> bytes:
-        raw = b"" if value is None or value == "" else self._raw(value)[:_MOST_BYTES]
+        """Return the element; what many matches share is written once (`known`)."""
+        found = self.known.get(value)
+        if found is None:
+            found = self._framed(self._raw(value))
+            if len(self.known) < _MOST_KNOWN:
+                self.known[value] = found
+        return found
+
+    def _framed(self, raw: bytes) -> bytes:
+        raw = raw[:_MOST_BYTES]
         if len(raw) % 2:
             raw += self._pad
         return self._start + self._length.pack(len(raw)) + raw
 
-    def _raw(self, value: Value) -> bytes:
+    def _raw(self, value: Value | None) -> bytes:
         if self._number is not None:
             return self._number.pack(int(str(value)))
         return ("\\".join(value) if isinstance(value, tuple) else str(value)).encode()
@@ -57,21 +68,26 @@ class MatchWriter:
         encoding = encoding_of(transfer_syntax)
         self._deflated = is_deflated(transfer_syntax)
         self._character_set = _Element(_CHARACTER_SET, "CS", encoding).write(_UTF_8)
-        rows: dict[int, bytes | tuple[str, _Element]] = {
+        fixed = {
             _LEVEL: _Element(_LEVEL, "CS", encoding).write(level.value),
             _RETRIEVE_AE: _Element(_RETRIEVE_AE, "AE", encoding).write(retrieve_ae),
             _AVAILABILITY: _Element(_AVAILABILITY, "CS", encoding).write(_ONLINE),
         }
+        rows: dict[int, tuple[str, _Element]] = {}
         for keyword in keywords:
             attribute = ATTRIBUTES[keyword]
             rows[attribute.tag] = (keyword, _Element(attribute.tag, attribute.vr, encoding))
-        self._rows = [rows[tag] for tag in sorted(rows)]
+        tags = sorted({*rows, *fixed})
+        self._parts = [fixed.get(tag, b"") for tag in tags]  # with the places of the rows empty
+        self._places = [(place, *rows[tag]) for place, tag in enumerate(tags) if tag in rows]
 
     def write(self, values: Mapping[str, Value | None]) -> bytes:
         """Return the identifier of one match; a keyword without a value is written empty."""
-        plain = b"".join(
-            row if isinstance(row, bytes) else row[1].write(values.get(row[0])) for row in self._rows
-        )
+        parts = self._parts.copy()
+        for place, keyword, element in self._places:
+            value = values.get(keyword)
+            parts[place] = element.known.get(value) or element.write(value)
+        plain = b"".join(parts)
         if not plain.isascii():
             plain = self._character_set + plain
         return _deflated(plain) if self._deflated else plain

@@ -167,14 +167,15 @@ class Association:
 
     def prepare(self, context_id: int, command: Command) -> list[Buffer]:
         """Return the PDUs of a command set, to be held."""
-        encoded = encode_command(command)
-        if len(encoded) <= self._send_pdu_bytes - PDV_OVERHEAD:
-            return [single_pdu(context_id, CONTROL_COMMAND, encoded)]
-        return self._prepared(context_id, CONTROL_COMMAND, (encoded,))
+        return self._whole(context_id, CONTROL_COMMAND, encode_command(command))
 
     def prepare_data(self, context_id: int, data: Iterable[Buffer]) -> list[Buffer]:
         """Return the PDUs of a small data set, to be held."""
         return self._prepared(context_id, 0, data)
+
+    def prepare_identifier(self, context_id: int, data: bytes) -> list[Buffer]:
+        """Return the PDUs of a data set of a few bytes, to be held."""
+        return self._whole(context_id, 0, data)
 
     def hold(self, parts: Sequence[Buffer]) -> None:
         """Keep prepared PDUs until `flush`, or until they can leave in front of a message that is sent."""
@@ -217,6 +218,11 @@ class Association:
     def stopping(self) -> bool:
         """Whether `stop` was called."""
         return self._upper.stopping
+
+    def _whole(self, context_id: int, control: int, data: bytes) -> list[Buffer]:
+        if len(data) <= self._send_pdu_bytes - PDV_OVERHEAD:
+            return [single_pdu(context_id, control, data)]
+        return self._prepared(context_id, control, (data,))
 
     def _prepared(self, context_id: int, control: int, chunks: Iterable[Buffer]) -> list[Buffer]:
         pdus = data_pdus(context_id, control, chunks, self._send_pdu_bytes)

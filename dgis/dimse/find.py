@@ -148,8 +148,7 @@ class _Answers:
 
     def _add(self, identifier: bytes) -> None:
         association = self._turn.association
-        association.hold(self._command)
-        association.hold(association.prepare_data(self._context_id, (identifier,)))
+        association.hold([*self._command, *association.prepare_identifier(self._context_id, identifier)])
         self._held_bytes += len(identifier)
         self.count += 1
 
