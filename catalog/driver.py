@@ -14,10 +14,13 @@ Parameters = Mapping[str, Any] | Sequence[Any]
 
 
 @contextmanager
-def driven(connection: Connection, sql: str, parameters: Parameters = ()) -> Iterator[Any]:
+def driven(
+    connection: Connection, sql: str, parameters: Parameters = (), *, planned_anew: bool = False
+) -> Iterator[Any]:
     """Execute a statement as the driver writes it; yield its cursor, which is closed afterwards.
 
-    A transaction begins where none has. Rows are tuples as the driver makes them.
+    A transaction begins where none has. Rows are tuples as the driver makes them. Where `planned_anew`, a
+    server does not keep the plan of it: one that has to do for all values may be many times slower.
 
     Raises:
         sqlalchemy.exc.DBAPIError: executing or fetching failed, as SQLAlchemy says it: a connection that is
@@ -29,7 +32,10 @@ def driven(connection: Connection, sql: str, parameters: Parameters = ()) -> Ite
     try:
         for told in connection.dispatch.before_cursor_execute:
             told(connection, cursor, sql, parameters, None, False)
-        cursor.execute(sql, parameters)
+        if planned_anew and connection.dialect.driver == "psycopg":
+            cursor.execute(sql, parameters, prepare=False)
+        else:
+            cursor.execute(sql, parameters)
         yield cursor
     except connection.dialect.loaded_dbapi.Error as error:
         # It knows which errors mean that the connection is lost; there is no public way to ask it.

@@ -14,11 +14,11 @@ from operator import itemgetter
 
 from sqlalchemy import Connection
 
-from catalog.attributes import DOOR_KEYS, supported
+from catalog.attributes import DOOR_KEYS, UNIQUE_KEYS, supported
 from catalog.callers import Caller, Right
 from catalog.clearance import Viewer
 from catalog.conditions import shape, values
-from catalog.matching import Tree, parse
+from catalog.matching import Equals, Tree, parse
 from catalog.query import Fault, InvalidQuery, Level, Query
 from catalog.reach import Reach
 from catalog.selection import MOST_ROWS, Layout, Row, Value, layout, statement
@@ -136,7 +136,7 @@ class _Search:
         )
         start = {f"after_{place}": part for place, part in enumerate(behind or ())}
         bound = {**values(self.tree), **self.viewer.bound, **start, MOST_ROWS: most}
-        return prepared.rows(self.connection, bound)
+        return prepared.rows(self.connection, bound, planned_anew=not _few(self.tree))
 
     def _counted(
         self, family: Family, wanted: Sequence[Mapping[Level, EntityKey]]
@@ -149,6 +149,18 @@ class _Search:
             level: summarise(self.connection, family, self.viewer, level, entities)
             for level, entities in keys.items()
         }
+
+
+_TELLING = frozenset({*UNIQUE_KEYS.values(), "AccessionNumber"})
+
+
+def _few(tree: Tree) -> bool:
+    """Whether few rows can match whatever the values are, so that one plan does for all of them."""
+    return any(
+        criterion.attribute.keyword in _TELLING and isinstance(condition, Equals)
+        for criterion in tree.criteria
+        for condition in criterion.any_of[:1]
+    )
 
 
 def _decode(cursor: str, level: Level) -> _Place:

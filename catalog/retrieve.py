@@ -82,7 +82,8 @@ def _resolve(connection: Connection, tree: Tree, seen: Viewer) -> Iterator[Insta
     for family in (PHI, DEID) if seen.access.originals else (DEID,):
         key = (family.original, shape(tree), seen.access)
         prepared = _STATEMENTS.get(connection, key, partial(_statement, tree, family, seen.access))
-        for row in prepared.rows(connection, {**values(tree), **seen.bound}):
+        bound = {**values(tree), **seen.bound}
+        for row in prepared.rows(connection, bound, planned_anew=True):
             yield InstanceRef(original=family.original, **dict(zip(_COLUMNS, row, strict=True)))
 
 

@@ -206,9 +206,11 @@ class Prepared:
         full = {**self._fixed, **values}
         return full if self._order is None else tuple([full[name] for name in self._order])
 
-    def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def rows(
+        self, connection: Connection, values: Mapping[str, Any], *, planned_anew: bool = False
+    ) -> list[tuple[Any, ...]]:
         """Execute with values by name by the driver itself; return all rows as it makes them."""
-        with driven(connection, self.sql, self._arranged(values)) as cursor:
+        with driven(connection, self.sql, self._arranged(values), planned_anew=planned_anew) as cursor:
             found: list[tuple[Any, ...]] = cursor.fetchall()
             return found
 
