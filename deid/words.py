@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deid.packed import is_packed
+from deid.scripts import is_script
 
 _LEAST_BYTES, _LEAST_KINDS, _LEAST_WIDE = 8, 4, 8
 _FLOATS = {"FD": "d", "FL": "f", "OD": "d", "OF": "f"}
@@ -18,6 +19,8 @@ _FEW_BYTES = 256
 _LETTERS = rb"[A-Za-z0-9^ ,.@=_/+-]"
 _RUN = re.compile(_LETTERS + rb"{10,}")
 _SHORT_RUN, _SHORT_BYTES = re.compile(_LETTERS + rb"{7,}"), 64  # a short value has less room for chance
+# Letters of two bytes or four each, those before the zeros and those behind them.
+_WIDE_RUN = re.compile(rb"(?:[A-Za-z0-9^ ]\0){8,}|(?:[A-Za-z0-9^ ]\0\0\0){8,}")
 _LARGE_PART = 4  # a run that is a quarter of the value is not amid numbers
 # How much more than the others neighbours in a run of words differ, as bytes and as cells of several.
 _BYTE_JUMP, _CELL_JUMP = 2, 4
@@ -32,7 +35,9 @@ def hides_words(vr: str, raw: bytes) -> bool:
     """Whether little endian numbers of a VR are, hold, or unpack to text."""
     if len(raw) < _LEAST_BYTES:
         return False
-    if _is_text(vr, raw) or _is_wide_text(raw) or _is_amid_numbers(vr, raw):
+    if _is_text(vr, raw) or _is_wide_text(raw) or _is_amid_numbers(vr, raw) or _is_wide_amid(vr, raw):
+        return True
+    if is_script(raw):
         return True
     return not _are_plausible(vr, raw) and is_packed(raw)
 
@@ -113,10 +118,36 @@ def _is_amid_numbers(vr: str, raw: bytes) -> bool:
     if any(len(run[0]) * _LARGE_PART >= len(raw) for run in runs):
         return vr not in _FLOATS or not _are_plausible(vr, raw)
     spans = [run.span() for run in runs]
-    if _stands_out(raw, _CELLS.get(vr, _WORDS), spans):
+    if _stands_out(raw, _CELLS.get(vr, _WORDS), spans) or _are_odd_floats(vr, raw, spans):
         return True
     # Bytes among words, also where words were written the other way round (big endian).
     return vr in _OF_WORDS and any(_stands_out(one, _BYTES, spans) for one in (raw, _turned(raw)))
+
+
+def _is_wide_amid(vr: str, raw: bytes) -> bool:
+    """Whether a run of wide letters stands among numbers: no floats are so, and whole numbers differ less."""
+    for match in _WIDE_RUN.finditer(raw):
+        letters = match[0].replace(b"\0", b"")
+        if _is_ordered(letters):
+            continue
+        start, stop = match.span()
+        odd = start % 2
+        if vr in _FLOATS or _stands_out(raw[odd:], _WORDS, [(start - odd, stop - odd)]):
+            return True
+    return False
+
+
+def _are_odd_floats(vr: str, raw: bytes, runs: list[tuple[int, int]]) -> bool:
+    """Whether floats that are letters have no sensible size, while most of the others do."""
+    if vr not in _FLOATS:
+        return False
+    size = 8 if _FLOATS[vr] == "d" else 4
+    with np.errstate(all="ignore"):
+        cells = np.abs(np.frombuffer(raw[: len(raw) - len(raw) % size], f"<f{size}").astype(np.float64))
+        odd = ~((cells == 0) | ((cells > _LEAST_SIZE) & (cells < _GREATEST_SIZE)))
+    if odd.sum() * 2 >= len(odd):
+        return False
+    return any(odd[-(-start // size) : stop // size].any() for start, stop in runs)
 
 
 def _turned(raw: bytes) -> bytes:

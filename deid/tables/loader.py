@@ -17,11 +17,14 @@ _EVERYWHERE, _NEVER = "*", "-"
 _LONGEST_ALLOWED = 64  # characters: what LO holds; a bound on the work of the patterns, too
 
 
-# What looks like a record number, a telephone number or a date: six digits, also in groups, and days.
+# What looks like a record number, a telephone number or a date: six digits, also in groups, and days. What
+# could be a day or a version (27.08.90) counts as a day.
 _IDENTIFYING = re.compile(
     r"(?<!0\.)[0-9](?:[ +/:-]{0,2}[0-9]){5}"
     r"|(?:19|20)[0-9]{2}[./-][0-9]{1,2}[./-][0-9]{1,2}"
-    r"|[0-9]{1,2}(?:[/-][0-9]{1,2}[/-]|\.[0-9]{1,2}\.(?:19|20))[0-9]{2}",
+    r"|[0-9]{1,2}(?:[/-][0-9]{1,2}[/-]|\.[0-9]{1,2}\.(?:19|20))[0-9]{2}"
+    r"|(?<![0-9.])(?:0[1-9]|[12][0-9]|3[01])\.(?:0[1-9]|1[0-2])\.[0-9]{2}(?![0-9.])"
+    r"|(?<![0-9.])[0-9]{2}\.(?:0[1-9]|1[0-2])\.(?:0[1-9]|[12][0-9]|3[01])(?![0-9.])",
     re.ASCII,
 )
 

@@ -28,6 +28,9 @@ def turned(data):
 TURNED = (b"QHGPQRZVSD", b"XXBRGFVDSP", b"WTNWNHKFWC", b"XXZJMQMSZZ", b"QXFFKGWSFS", b"DHFSJMVJGV")
 
 
+FLOATS = struct.pack("<40f", *(one / 8 for one in range(40)))
+
+
 @pytest.mark.parametrize(
     ("vr", "raw"),
     [
@@ -53,6 +56,19 @@ TURNED = (b"QHGPQRZVSD", b"XXBRGFVDSP", b"WTNWNHKFWC", b"XXZJMQMSZZ", b"QXFFKGWS
         ("OF", struct.pack("<40f", *range(40)) + NAME + b"..."),
         *(("OW", turned(RAMP[:at] + name * 2 + RAMP[at:])) for at in (0, 128, 256) for name in TURNED),
         ("OW", struct.pack("<500h", *(number // 7 for number in range(500))) + NAME + bytes(100)),
+        ("FD", struct.pack("<20d", *range(20)) + b"KOWALSKI^ANNA   " + struct.pack("<20d", *range(20))),
+        ("OF", FLOATS + "KOWALSKI^ANNA".encode("utf_16_le") + b"\0\0" + FLOATS),
+        ("OW", bytes(200) + "KOWALSKI^ANNA".encode("utf_16_be") + bytes(200)),
+        ("UL", bytes(200) + "KOWALSKI^ANNA".encode("utf_32_le") + bytes(200)),
+        ("FD", "Παπαδόπουλος".encode()),
+        ("US", "Кузнецов Иван".encode()),
+        ("OW", "山田太郎高橋".encode()),
+        ("UL", "김철수이영희".encode()),
+        ("US", "Кузнецов Иван".encode("utf_16_le")),
+        ("OW", "כהן דוד אברהם".encode("utf_16_be")),
+        ("OB", FLOATS + "山田太郎高橋".encode("iso2022_jp") + FLOATS),
+        ("OW", FLOATS + b"\x1b$)C" + "김철수이영희".encode("euc_kr") + FLOATS),
+        ("SL", FLOATS + b"\x1b-L" + "Кузнецов".encode("iso8859_5") + FLOATS),
     ],
 )
 def test_words_in_binary_numbers_are_noticed(vr, raw):
@@ -73,6 +89,14 @@ SMOOTH = np.cumsum(np.random.default_rng(1).integers(-40, 41, 60000)).astype("<i
         ("US", struct.pack("<4H", 4095, 0, 1, 2)),
         ("US", struct.pack("<20H", *range(60, 80))),
         ("UL", struct.pack("<20I", *range(80, 60, -1))),
+        ("US", struct.pack("<12H", *range(1040, 1052))),  # in order, each of them a letter
+        (
+            "US",
+            struct.pack("<100H", *(1060 + number * 7 % 30 for number in range(100))),
+        ),  # too many
+        ("US", struct.pack("<12H", *(20000 + number * 977 % 9000 for number in range(12)))),
+        ("FD", struct.pack("<40d", *(number * 1e7 for number in range(40)))),
+        ("OF", struct.pack("<400f", *(1e-12 * number for number in range(400)))),
         ("US", b"AB"),
         ("OW", RAMP),
         ("OW", bytes(one for one in RAMP for _ in range(2))),
