@@ -148,6 +148,7 @@ class Actions:
 
     def _pseudonym(self, tag: int, raw: bytes) -> bytes:
         subject = self._subject
+        self.cleaning.personal = True
         if tag == _ACCESSION_NUMBER:
             text = self._pseudonyms.text("accession", decoded(raw, subject.charset))
         elif tag == _STUDY_ID:

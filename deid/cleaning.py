@@ -47,6 +47,8 @@ class Cleaning:
         self._ages = profile.has(Option.PATIENT_CHARACTERISTICS)
         self._uids_stay = profile.has(Option.RETAIN_UIDS)
         self._coarse = profile.coarse_times
+        # Whether what was cleaned since this was set to False depends on the patient, not on values alone.
+        self.personal = False
         # None: no option keeps dates at all.
         self._days: int | None = None
         if profile.has(Option.FULL_DATES):
@@ -142,10 +144,12 @@ class Cleaning:
 
     def _date(self, _tag: int, raw: bytes) -> bytes | None:
         days = self._days
+        self.personal = True
         return None if days is None else _each(raw, lambda one: shifted_date(one, days))
 
     def _date_time(self, _tag: int, raw: bytes) -> bytes | None:
         days, coarse = self._days, self._coarse
+        self.personal = True
         return None if days is None else _each(raw, lambda one: shifted_date_time(one, days, coarse=coarse))
 
     def _time(self, _tag: int, raw: bytes) -> bytes | None:

@@ -10,7 +10,7 @@ from deid.elements import Buffer, Element, Encoding, WalkError, detect_encoding,
 from deid.flags import flag_elements
 from deid.header import Header
 from deid.kinds import is_uid, may_be_sop_class
-from deid.memo import Done
+from deid.memo import Done, Memo
 from deid.offsets import is_plain_extended, plain_offset_table
 from deid.outcome import Published, Report, Withheld, WithheldReason
 from deid.payloads import payload_edits
@@ -90,6 +90,7 @@ class Deidentifier:
         self._rules = tuple(standard_rules() if rules is None else rules)
         self._verdicts: dict[tuple[object, ...], Outcome] = {}
         self._workers: OrderedDict[Subject, _Worker] = OrderedDict()
+        self._shared = Memo()
         self._flags = flag_elements(profile)
 
     def deidentify(
@@ -122,6 +123,7 @@ class Deidentifier:
     def forget(self) -> None:
         """Forget all original values that were remembered for speed."""
         self._workers.clear()
+        self._shared.forget()
         self._verdicts.clear()
         self._pseudonyms.forget()
 
@@ -242,7 +244,7 @@ class Deidentifier:
     def _worker(self, subject: Subject) -> _Worker:
         found = self._workers.get(subject)
         if found is None:
-            walker = Walker(self._profile, self._pseudonyms, subject)
+            walker = Walker(self._profile, self._pseudonyms, subject, self._shared)
             found = self._workers[subject] = _Worker(subject, walker, {})
             if len(self._workers) > _MOST_SUBJECTS:
                 self._workers.popitem(last=False)

@@ -1,6 +1,7 @@
 from bisect import bisect_left
 from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 from deid.elements import Buffer, Element
@@ -10,6 +11,8 @@ from deid.vr import block_of, is_private
 from deid.walk import private_creator
 
 _TAG_BYTES = 4
+_WHOSE = frozenset({0x00100020, 0x0020000D})  # patient's ID, study
+_ROOM_BYTES = 4096  # by which a header may be longer than the one before
 NOTHING = Done(b"")
 
 
@@ -46,6 +49,11 @@ class KnownHeader(NamedTuple):
     done: Mapping[int, Done]
     published: Sequence[int]
     added: Container[int]
+
+    def is_of_same(self, buffer: Buffer) -> bool:
+        """Whether a header may be of the same study and patient: it has that of both byte by byte."""
+        head = bytes(buffer[: len(self.raw) + _ROOM_BYTES])
+        return all(self.raw[one.start : one.end] in head for one in self.found if one.tag in _WHOSE)
 
     def runs(self, varying: Container[int]) -> Iterator[Run]:
         """Yield elements that vary one by one, and what lies between them together."""
@@ -99,5 +107,6 @@ class KnownHeader(NamedTuple):
 
     def _creator(self, tag: int) -> str:
         block = block_of(tag)
-        named = next((one for one in self.found if one.tag == block), None)
-        return "" if named is None else private_creator(self.raw, named)
+        place = bisect_left(self.found, block, key=attrgetter("tag"))
+        named = self.found[place : place + 1]
+        return private_creator(self.raw, named[0]) if named and named[0].tag == block else ""

@@ -47,7 +47,7 @@ class Replay:
         self._walker = walker
         self._encoding = encoding
         self._known: KnownHeader | None = None
-        self._runs: list[Run] = []
+        self._runs: list[Run] | None = []  # None: not made yet; a series of one image needs none
         self._tail: tuple[Done, ...] = ()
         self._varying = set(_INSTANCE_LEVEL)
         self._of_subject: tuple[bytes | None, ...] = ()
@@ -60,9 +60,14 @@ class Replay:
         Raises:
             WalkError: an element that varies is damaged.
         """
-        known, buffer, runs = self._known, header.buffer, self._runs
+        known, buffer = self._known, header.buffer
         if known is None:
             return None
+        runs = self._runs
+        if runs is None:
+            if not known.is_of_same(buffer):
+                return None
+            runs = self._runs = list(known.runs(self._varying))
         self._walker.begin()
         data: list[bytes] = []
         done: list[Done] = []
@@ -84,7 +89,7 @@ class Replay:
                 data.append(run.data)
                 done += run.done
                 position = end
-            elif self._divide(known, place, buffer, position):
+            elif known.is_of_same(buffer) and self._divide(known, runs, place, position, buffer):
                 continue
             else:
                 return None
@@ -107,7 +112,7 @@ class Replay:
         raw = bytes(header.buffer[: found[-1].end])
         known = KnownHeader(header.values, raw, found, split, done, sorted(done), added)
         self._known = known
-        self._runs = list(known.runs(self._varying))
+        self._runs = None
         self._tail = tuple(done[tag] for tag in known.published if tag > found[-1].tag)
         self._of_subject = header.of_subject()
 
@@ -124,14 +129,14 @@ class Replay:
         # What is kept of a block decides whether its creator is published.
         return finished if bool(finished.data) == run.kept else None
 
-    def _divide(self, known: KnownHeader, place: int, buffer: Buffer, position: int) -> bool:
+    def _divide(self, known: KnownHeader, runs: list[Run], place: int, position: int, buffer: Buffer) -> bool:
         """Divide a run at the first element that differs; False where that would not help."""
-        run = self._runs[place]
+        run = runs[place]
         index = known.difference(run, buffer, position)
         if index is None or not _may_vary(known.found[index].tag):
             return False
         self._varying.add(known.found[index].tag)
-        self._runs[place : place + 1] = known.divided(run, index)
+        runs[place : place + 1] = known.divided(run, index)
         return len(self._varying) <= _MOST_VARYING
 
 

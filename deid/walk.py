@@ -32,6 +32,7 @@ _NEVER_GROUPS = frozenset({*range(0x5000, 0x5100, 2), *range(0x6000, 0x6100, 2),
 _TECHNICAL_GROUPS = frozenset({0x0018, 0x0028, 0x3004, 0x3006, 0x300A, 0x300C})
 _OLD_POSITIONS = frozenset({0x00200030, 0x00200035, 0x00200050})  # where and how an ACR-NEMA image lies
 _NUMBERS = frozenset({"DS", "IS", "FD", "FL", "SL", "SS", "UL", "US"})
+_PATIENT_GROUP = 0x0010
 _CHARACTER_SET = 0x00080005  # all text that is published is ASCII, at every depth
 _FIRST_GROUP = 0x0008  # below: command set, file meta information, directories
 
@@ -56,11 +57,15 @@ class Walker:
     bytes, the sequence it stands in, the encoding, and for private elements on the creator of their block.
     """
 
-    def __init__(self, profile: Profile, pseudonyms: Pseudonyms, subject: Subject) -> None:
-        """Bind the rules to a subject."""
+    def __init__(
+        self, profile: Profile, pseudonyms: Pseudonyms, subject: Subject, shared: Memo | None = None
+    ) -> None:
+        """Bind the rules to a subject; `shared` remembers what is the same for every patient."""
         self.actions = Actions(profile, pseudonyms, subject)
         self._private = SafePrivate(self.actions.cleaning) if profile.has(Option.SAFE_PRIVATE) else None
         self._memo = Memo()
+        self._shared = Memo() if shared is None else shared
+        self._kind = (subject.charset, subject.sop_class, subject.signed)
         self._budget = MAX_ELEMENTS
         self._pseudonyms = pseudonyms
         self._subject = subject
@@ -86,7 +91,7 @@ class Walker:
         done: dict[int, Done] = {}
         coded: dict[int, bytes] = {}
         creators: dict[int, str] = {}
-        known = self._memo.at((parent, encoding))
+        shared = self._shared.at((parent, encoding, self._kind))
         for element in found:
             tag = element.tag
             if is_private(tag):
@@ -98,10 +103,9 @@ class Walker:
                     done[tag] = self._element(buffer, element, encoding, parent, depth)
                     continue
                 raw = bytes(buffer[element.start : element.end])
-                finished = known.get(raw)
+                finished = shared.get(raw)
                 if finished is None:
-                    finished = self._element(buffer, element, encoding, parent, depth)
-                    self._memo.keep(known, raw, finished)
+                    finished = self._own(buffer, element, encoding, parent, depth)
                 done[tag] = finished
         if coded:
             done |= self._code(coded)
@@ -116,12 +120,28 @@ class Walker:
         """De-identify one public element of the top level."""
         if element.end - element.start > Memo.LONGEST_BYTES:
             return self._element(buffer, element, encoding, None, 0)
-        known = self._memo.at((None, encoding))
         raw = bytes(buffer[element.start : element.end])
-        finished = known.get(raw)
-        if finished is None:
-            finished = self._element(buffer, element, encoding, None, 0)
-            self._memo.keep(known, raw, finished)
+        finished = self._shared.at((None, encoding, self._kind)).get(raw)
+        return self._own(buffer, element, encoding, None, 0) if finished is None else finished
+
+    def _own(
+        self, buffer: Buffer, element: Element, encoding: Encoding, parent: int | None, depth: int
+    ) -> Done:
+        """De-identify an element that no patient had so far; remember it for this one, or for all of them."""
+        cleaning = self.actions.cleaning
+        raw = bytes(buffer[element.start : element.end])
+        own = self._memo.at((parent, encoding))
+        finished = own.get(raw)
+        if finished is not None:
+            cleaning.personal = True
+            return finished
+        outside, cleaning.personal = cleaning.personal, element.tag >> 16 == _PATIENT_GROUP
+        finished = self._element(buffer, element, encoding, parent, depth)
+        if cleaning.personal:
+            self._memo.keep(own, raw, finished)
+        else:
+            self._shared.keep(self._shared.at((parent, encoding, self._kind)), raw, finished)
+        cleaning.personal |= outside
         return finished
 
     def _element(

@@ -13,6 +13,7 @@ from pydicom.filereader import read_dataset
 from deid.elements import MAX_ELEMENTS
 from deid.engine import MAX_INFLATED_HEADER_BYTES, Published, Withheld, WithheldReason
 from deid.memo import Memo
+from deid.walk import Walker
 from tests.unit.deid.engine.build import (
     EXPLICIT,
     INSTANCE,
@@ -154,8 +155,44 @@ def test_series_of_several_patients_in_turn_stay_apart():
     engine = deidentifier()
     for _ in range(3):
         for who in ("1", "2", "3"):
-            data = dataset(el(0x00100020, "LO", who), el(0x00080020, "DA", "20200301"))
+            data = dataset(*alike(who))
             assert published(data, engine=engine).before == published(data).before
+
+
+def alike(who):
+    """What two patients may have in the same bytes, though it comes out in other ones: days, at any depth."""
+    day, moment = el(0x0040A121, "DA", "20200301"), el(0x0040A120, "DT", "20200301101112")
+    return (
+        el(0x00080020, "DA", "20200301"),
+        el(0x00081032, "SQ", [[el(0x00100030, "DA", "19530608")]]),
+        el(0x00100020, "LO", who),
+        el(0x00181030, "LO", "protocol"),
+        el(0x00200010, "SH", "7"),
+        el(
+            0x0040A730, "SQ", [[el(0x0040A730, "SQ", [[day], [moment]]), day], [el(0x0040A040, "CS", "DATE")]]
+        ),
+    )
+
+
+def test_what_is_the_same_for_every_patient_is_worked_out_once(monkeypatch):
+    """And nothing of a patient is remembered for others: neither days nor what names him."""
+    worked_out = []
+    plain = Walker._element
+
+    def counted(self, buffer, element, *rest):
+        worked_out.append(element.tag)
+        return plain(self, buffer, element, *rest)
+
+    monkeypatch.setattr(Walker, "_element", counted)
+    engine = deidentifier()
+    published(dataset(*alike("1")), engine=engine)
+    worked_out.clear()
+    published(dataset(*alike("2")), engine=engine)
+    own = {0x00080020, 0x00081032, 0x00100010, 0x00100020, 0x00100030, 0x00200010, 0x0040A730}
+    assert {*worked_out} == {*own, 0x0040A120, 0x0040A121}
+    remembered = b"".join(raw for known in engine._shared._places.values() for raw in known)
+    assert remembered
+    assert all(one not in remembered for one in (b"DOE", b"20200301", b"1953"))
 
 
 def test_the_report_tells_tags_and_actions_and_no_values():
@@ -175,6 +212,7 @@ def test_nothing_is_remembered_after_forgetting():
     assert engine._workers
     engine.forget()
     assert not engine._workers
+    assert not any(engine._shared._places.values())
     assert engine._pseudonyms.uid.cache_info().currsize == 0
 
 
