@@ -1,5 +1,6 @@
 """Counting what Python does: calls of functions, of its own and of C, on every thread begun meanwhile."""
 
+import gc
 import sys
 import threading
 from collections import Counter
@@ -19,6 +20,8 @@ def counted() -> Iterator[Counter[str]]:
             count["calls"] += 1
 
     before = sys.getprofile()
+    gc.collect()  # finalizers of what tests before left would count here, whenever the collector came by
+    gc.disable()
     threading.setprofile(note)
     sys.setprofile(note)
     try:
@@ -26,3 +29,4 @@ def counted() -> Iterator[Counter[str]]:
     finally:
         sys.setprofile(before)
         threading.setprofile(None)
+        gc.enable()
