@@ -15,5 +15,5 @@ umount "$tree/proc" 2>/dev/null || true  # the tree may be removed like any fold
 cp /etc/resolv.conf "$tree/etc/resolv.conf"
 printf '#!/bin/sh\nexit 101\n' >"$tree/usr/sbin/policy-rc.d"  # packages start no servers in there
 chmod +x "$tree/usr/sbin/policy-rc.d"
-chroot "$tree" sh -c 'apt-get update -q && apt-get install -q -y --no-install-recommends orthanc'
+chroot "$tree" sh -c 'apt-get update -q && apt-get install -q -y --no-install-recommends orthanc orthanc-dicomweb'
 chroot "$tree" /usr/sbin/Orthanc --version | head -1

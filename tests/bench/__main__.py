@@ -26,6 +26,7 @@ PARTS = (
     "find",
     "retrieve",
     "publish",
+    "web",
     "wan",
     "memory",
     "start",

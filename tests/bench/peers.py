@@ -18,6 +18,7 @@ from tests.gateway import PROJECT, Gateway, wait_until
 
 _START_SECONDS, _STOP_SECONDS = 30, 20
 _NODELAY = {"TCP_NODELAY": "1"}  # what dcmtk's network layer reads, Orthanc's too; as shipped it is not set
+_DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 SINK_AE = "HOSPITAL_WS"
 NEVER = {  # receiving and sending are measured without publishing beside them
     "DGIS__PUBLISH__STABLE_AGE_SECONDS": "36000",
@@ -38,6 +39,7 @@ class Server:
     address: Address
     called: str
     pid: int
+    web: Address = ("", 0)  # where it speaks HTTP, if it does
 
     @property
     def calling(self) -> str:
@@ -61,26 +63,29 @@ def gateway(
 
 def server_of(own: Gateway, name: str = GATEWAY) -> Server:
     """Return a running gateway as a server under load."""
-    return Server(name, own.address, "DGIS", min(own.pids()))
+    host, _, port = own.web.rpartition("/")[2].rpartition(":")
+    return Server(name, own.address, "DGIS", min(own.pids()), (host, int(port)))
 
 
 @contextmanager
-def orthanc(*, shipped: bool = False, sink: int = 0) -> Iterator[Server]:
-    """Run Orthanc: with TCP_NODELAY=1, or as shipped.
+def orthanc(*, shipped: bool = False, sink: int = 0, web: bool = False) -> Iterator[Server]:
+    """Run Orthanc: with TCP_NODELAY=1, or as shipped; `web`: with its DICOMweb plugin.
 
     Raises:
         AbsentError: it is not installed.
     """
     root, name = _orthanc_root(), SHIPPED if shipped else ORTHANC
+    if web and not ((root or Path("/")) / _DICOMWEB.relative_to("/")).is_file():
+        raise AbsentError("Orthanc's DICOMweb plugin is not here: `make engines` brings it (Debian, root)")
     with _folder(root / "tmp" if root else None) as folder:
         inside = Path("/") / folder.relative_to(root) if root else folder
-        port = free_port()
-        settings = _orthanc_settings(inside, port, sink)
+        port, http = free_port(), free_port()
+        settings = _orthanc_settings(inside, port, sink) | (_web_settings(http) if web else {})
         (folder / "orthanc.json").write_text(json.dumps(settings))
         command = ["/usr/sbin/Orthanc", str(inside / "orthanc.json")]
         command = ["chroot", str(root), *command] if root else command
         with _running(name, command, port, folder, {} if shipped else _NODELAY) as pid:
-            yield Server(name, ("127.0.0.1", port), "ORTHANC", pid)
+            yield Server(name, ("127.0.0.1", port), "ORTHANC", pid, ("127.0.0.1", http))
 
 
 def orthanc_version() -> str:
@@ -121,6 +126,18 @@ def _orthanc_settings(folder: Path, port: int, sink: int) -> dict[str, object]:
         "UnknownSopClassAccepted": True,
         "Plugins": [],
         "DicomModalities": {"sink": [SINK_AE, "127.0.0.1", sink or 11113]},
+    }
+
+
+def _web_settings(port: int) -> dict[str, object]:
+    return {
+        "HttpServerEnabled": True,
+        "HttpPort": port,
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "HttpCompressionEnabled": False,
+        "Plugins": [str(_DICOMWEB)],
+        "DicomWeb": {"Enable": True},
     }
 
 

@@ -6,6 +6,8 @@ RATE, CPU, FIRST, MEDIAN = "images/s", "CPU s/1000", "ms to first", "ms"
 ORTHANC, SHIPPED, ONE, FOUR = "Orthanc", "Orthanc as shipped", "storescu", "4 storescu"
 EMPTY, FULL = "gateway, empty", "gateway, full"
 RAW, PSS = "MB/s raw", "MB PSS"
+SECOND, P99, FAILED, BYTES = "per second", "ms p99", "failed", "MB/s"
+ONE_STUDY = "QIDO of one study"
 PREFIX = "1,000 hits by name"
 
 
@@ -62,5 +64,11 @@ TARGETS = (
     Target("wan", "CT", RATE, 4.5, to=ONE),
     Target("memory", "idle", PSS, 300, at_least=False),
     Target("memory", "4 associations of CT and publishing", PSS, 700, at_least=False),
+    Target("web", f"{ONE_STUDY} x8", SECOND, 600),
+    Target("web", f"{ONE_STUDY}, 300 arrivals a second", P99, 100, at_least=False),
+    Target("web", ONE_STUDY, FAILED, 0, at_least=False),
+    Target("web", "WADO-RS of CT from cache", BYTES, 1, to=ORTHANC),
+    Target("web", "WADO-RS of CT from records", BYTES, 1, to=ORTHANC),
+    Target("web", "STOW-RS of CT", RATE, 1.5, to=ORTHANC),
     Target("start", "1,000,000 cached instances to the first association", "s", 5, at_least=False),
 )
