@@ -82,7 +82,7 @@ def watched(tmp_path_factory):
         (found,) = dcmtk.find(gateway.address, "HOSPITAL_1", keys, folder / "found")
         study = ["QueryRetrieveLevel=STUDY", f"StudyInstanceUID={found.StudyInstanceUID}"]
         dcmtk.get(gateway.address, "HOSPITAL_1", study, folder / "got")
-        wait_until(lambda: _sum(scrape(gateway), "dgis_retrieves_total") >= 1, 30, "figures are written down")
+        wait_until(lambda: _is_written(scrape(gateway)), 60, "every role has written its figures down")
         yield (
             gateway,
             len(files),
@@ -107,6 +107,15 @@ def _sum(text, name, **labels):
         sample.value
         for sample in samples(text)
         if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+def _is_written(text) -> bool:
+    """Each role writes once a second, the worker's figures of the database come more rarely."""
+    published = _sum(text, "dgis_publish_attempts_total", outcome="published")
+    copies, nodes = _sum(text, "dgis_copies_available"), _sum(text, "dgis_node_up", role="worker")
+    return (
+        _sum(text, "dgis_retrieves_total") >= 1 and published >= 1 and copies == 6 * published and nodes == 6
     )
 
 
