@@ -1,4 +1,5 @@
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Final, overload
 
 from storage_nodes.names import ObjectName
@@ -8,16 +9,21 @@ STEP_BYTES: Final = 8 << 20
 """How much of an object is in memory at a time when it is hashed, or copied from node to node."""
 
 
-class RemoteBody(Sequence[Buffer]):
-    """The body of an object on another node, fetched piece by piece each time it is gone through.
+class SteppedBody(Sequence[Buffer]):
+    """The body of an object, read piece by piece each time it is gone through.
 
-    Put on a second node it is a copy from node to node with STEP_BYTES in memory. Nothing is verified here:
-    the node that it is put on compares the digest, as for every body.
+    Nothing is verified here: the node that it is put on compares the digest, as for every body.
+
+    Args:
+        read: gives bytes from a start on, of a length.
+        size_bytes: of the whole.
+        step_bytes: of a piece; so much is in memory.
     """
 
-    def __init__(self, node: Node, name: ObjectName, size_bytes: int, step_bytes: int = STEP_BYTES) -> None:
-        self._node = node
-        self._name = name
+    def __init__(
+        self, read: Callable[[int, int], Buffer], size_bytes: int, step_bytes: int = STEP_BYTES
+    ) -> None:
+        self._read = read
         self._starts = range(0, size_bytes, step_bytes)
         self.size_bytes: Final = size_bytes
 
@@ -32,13 +38,20 @@ class RemoteBody(Sequence[Buffer]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[Buffer]: ...
     def __getitem__(self, index: int | slice) -> Buffer | Sequence[Buffer]:
-        """Fetch one piece, or several."""
+        """Read one piece, or several."""
         if isinstance(index, slice):
             return [self._fetch(start) for start in self._starts[index]]
         return self._fetch(self._starts[index])
 
     def _fetch(self, start: int) -> Buffer:
-        return self._node.get_range(self._name, start, min(self._starts.step, self.size_bytes - start))
+        return self._read(start, min(self._starts.step, self.size_bytes - start))
+
+
+class RemoteBody(SteppedBody):
+    """The body of an object on another node; put on a second one it is a copy from node to node."""
+
+    def __init__(self, node: Node, name: ObjectName, size_bytes: int, step_bytes: int = STEP_BYTES) -> None:
+        super().__init__(partial(node.get_range, name), size_bytes, step_bytes)
 
 
 def pieces(body: Body) -> Sequence[Buffer]:
@@ -48,6 +61,6 @@ def pieces(body: Body) -> Sequence[Buffer]:
 
 def size_of(body: Body) -> int:
     """Return the length of a body, bytes; a remote one is not fetched for it."""
-    if isinstance(body, RemoteBody):
+    if isinstance(body, SteppedBody):
         return body.size_bytes
     return sum(memoryview(piece).nbytes for piece in pieces(body))

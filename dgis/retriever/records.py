@@ -9,7 +9,6 @@ from deid.keys.values import KeyMissing, KeyShredded, PatientKey
 from deid.seal.reader import CompanionReader, open_companion, read_names
 from deid.seal.values import SealNames, SealReason, SealRefused
 from dgis import layouts
-from dgis.near.body import SourceBody
 from dgis.near.copies import NearCopies
 from dgis.near.source import NearSource
 from replica.fleet import Fleet
@@ -17,6 +16,7 @@ from replica.locate import locate
 from replica.source import Misbehaviour, NoCopyLeft, ReplicaSource
 from replica.values import Located
 from storage_nodes.addresses import Kind
+from storage_nodes.body import SteppedBody
 from storage_nodes.errors import DigestMismatch, NodeError
 from storage_nodes.names import RecordKey
 from storage_nodes.record.errors import DamagedRecordError, RecordTooLargeError, UnsupportedRecordError
@@ -277,7 +277,7 @@ class Shelf:
         source = ReplicaSource(self._fleet, located, self._report)
         while True:
             try:
-                return near.keep(located, SourceBody(source), since_ms)
+                return near.keep(located, SteppedBody(source.read, source.size), since_ms)
             except DigestMismatch as error:
                 if not source.reject():
                     raise NotHere("every copy is damaged") from error
